@@ -1,0 +1,88 @@
+"""geoalps: pseudo-labels for huge georeferenced scenes.
+
+The flow, one way::
+
+    scene ──▶ segment ──▶ store ──▶ fit_classes ──▶ class model
+                            │                            │
+                            └────────▶ label ◀───────────┘
+                                         │
+                                         ▼
+                                      product
+
+In one call::
+
+    import geoalps as ga
+
+    product = ga.tile_label("harbour.tif", "out/harbour", n_classes=16)  # path, rasterio dataset or DataArray
+    product.objects()                                                    # GeoDataFrame
+    product.labels().plot()                                              # DataArray, Dask-backed
+
+and in steps::
+
+    scene = ga.open_scene("harbour.tif", bands=(4, 3, 2))
+    store = ga.segment(scene, ga.TileGrid(scene.shape, size=1024, margin=128), segmenter="regions")
+    model = ga.fit_classes([store], n_classes=16)
+    product = ga.label(store, model, "out/harbour")
+    next_product = ga.tile_label("harbour_2026.tif", "out/2026", class_model=model)
+
+Names are loaded when they are used: ``import geoalps`` costs nothing and loads no network.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from geoalps.grid import TileGrid, Window
+    from geoalps.io.product import Product
+    from geoalps.io.scene import Scene, open_scene
+    from geoalps.io.store import Store
+    from geoalps.io.stretch import Stretch, fit_stretch
+    from geoalps.labeling.class_model import ClassModel
+    from geoalps.labeling.stages import fit_classes, label, segment, tile_label
+    from geoalps.segments import Segments
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ClassModel": "labeling.class_model",
+    "Product": "io.product",
+    "Scene": "io.scene",
+    "Segments": "segments",
+    "Store": "io.store",
+    "Stretch": "io.stretch",
+    "TileGrid": "grid",
+    "Window": "grid",
+    "fit_classes": "labeling.stages",
+    "fit_stretch": "io.stretch",
+    "label": "labeling.stages",
+    "open_scene": "io.scene",
+    "segment": "labeling.stages",
+    "tile_label": "labeling.stages",
+}
+
+__all__ = [
+    "ClassModel",
+    "Product",
+    "Scene",
+    "Segments",
+    "Store",
+    "Stretch",
+    "TileGrid",
+    "Window",
+    "fit_classes",
+    "fit_stretch",
+    "label",
+    "open_scene",
+    "segment",
+    "tile_label",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"geoalps.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'geoalps' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,102 @@
+"""The ``geoalps`` command and what all its commands share: loading on demand, verbosity, errors in one line."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+import warnings
+from importlib import import_module
+from typing import Any
+
+import click
+
+from geoalps import __version__
+from geoalps.errors import GeoalpsError
+
+COMMANDS = {
+    "tile-label": "The main job: a scene to a finished product.",
+    "segment": "First stage: a scene to a store of segments.",
+    "fit": "Second stage: stores to a class model.",
+    "label": "Third stage: a store and a class model to a product.",
+    "info": "What a scene, a store or a product holds.",
+    "sample": "Write a made aerial scene with its truth.",
+}
+"""Commands in the order of the flow, with the line that the list of commands shows."""
+
+
+class Shell(click.Group):
+    """Commands in the order of the flow, imported when they are called; errors on purpose in one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Names in the order of the flow."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
+        """The command of this name."""
+        if name not in COMMANDS:
+            return None
+        module = import_module(f"geoalps.cli.{name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The list of commands, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what goes wrong on purpose is one line and exit code 1, with -v the traceback too."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except (GeoalpsError, OSError, MemoryError) as error:
+            if ctx.params.get("verbose"):
+                traceback.print_exc()
+            click.echo(f"Error: {_one_line(error)}", err=True)
+            sys.exit(1)
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return "out of memory; use a smaller --tile-size or fewer --workers"
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.errno == 28:
+        return f"the disk is full ({text}); free some space and run the same command again: it goes on where it stopped"
+    return text or type(error).__name__
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    click.echo(f"Warning: {message}", err=True)
+
+
+@click.group(cls=Shell, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("-v", "--verbose", count=True, help="Say more; show the traceback of an error.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.version_option(__version__, prog_name="geoalps")
+@click.pass_context
+def main(ctx: click.Context, verbose: int, quiet: bool) -> None:
+    r"""Pseudo-labels for huge georeferenced scenes.
+
+    Every object outlined once, every kind of object given one class: as a GeoPackage that opens coloured in QGIS and a
+    label raster on the scene's own grid.
+
+    \b
+    Examples:
+      geoalps sample made.tif --size 2048
+      geoalps tile-label made.tif
+      geoalps tile-label ortho.tif -o labels/ -k 12 --bands 4,3,2
+      geoalps tile-label ortho.tif --segmenter sam --checkpoint sam_vit_b_01ec64.pth
+    """
+    ctx.obj = {"verbose": verbose, "quiet": quiet}
+    if not verbose:
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("ignore" if quiet else "always", module="geoalps")
+        warnings.filterwarnings("ignore" if quiet else "always", category=_geoalps_warning())
+    warnings.showwarning = _show_warning
+
+
+def _geoalps_warning() -> type[Warning]:
+    from geoalps.errors import GeoalpsWarning
+
+    return GeoalpsWarning

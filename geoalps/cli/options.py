@@ -1,0 +1,175 @@
+"""Options that several commands share, in the field's names: one registry, so that none is spelt twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import reduce
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Numbers(click.ParamType):  # type: ignore[type-arg,unused-ignore] - generic since click 8.4 only
+    """Comma-separated whole numbers: ``4,3,2``."""
+
+    name = "N[,N,N]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """The numbers as a tuple."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(int(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is no list of whole numbers like 4,3,2", param, ctx)
+
+
+class KeyValue(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """``name=value`` with a JSON value, or text where it is none."""
+
+    name = "NAME=VALUE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Any]:
+        """(name, value)."""
+        if isinstance(value, tuple):
+            return value
+        name, equals, text = str(value).partition("=")
+        if not equals or not name:
+            self.fail(f"{value!r} is not of the form name=value", param, ctx)
+        try:
+            return name.replace("-", "_"), json.loads(text)
+        except ValueError:
+            return name.replace("-", "_"), text
+
+
+def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several options as one decorator; help shows them in this order."""
+    return lambda command: reduce(lambda made, option: option(made), reversed(options), command)
+
+
+reading = together(
+    click.option(
+        "-b",
+        "--bands",
+        type=Numbers(),
+        help="One or three bands, from 1, as red, green, blue. [default: by colour, else the first three]",
+    ),
+    click.option("--nodata", type=float, help="Value that is no data, instead of the file's."),
+    click.option(
+        "--stretch",
+        "stretch_mode",
+        type=click.Choice(["auto", "percentile", "none"]),
+        default="auto",
+        show_default=True,
+        help="To 8 bit, once for the whole scene; auto leaves 8 bit as it is.",
+    ),
+    click.option(
+        "--percentiles",
+        type=click.FloatRange(0, 100),
+        nargs=2,
+        default=(2.0, 98.0),
+        show_default=True,
+        help="What becomes black and white.",
+    ),
+    click.option("--decibel", is_flag=True, help="Take 10 log10 first (SAR intensities)."),
+)
+tiling = together(
+    click.option(
+        "--tile-size", type=click.IntRange(min=16), default=1024, show_default=True, help="Pixels of a tile's core."
+    ),
+    click.option(
+        "--margin",
+        type=click.IntRange(min=0),
+        default=128,
+        show_default=True,
+        help="Pixels read around a core; up to half the tile size.",
+    ),
+)
+segmenting = together(
+    click.option("--segmenter", default="regions", show_default=True, help="regions, sam, or an installed plug-in."),
+    click.option("--checkpoint", type=click.Path(dir_okay=False), help="Weights of the segmenter (sam)."),
+    click.option(
+        "--model",
+        type=click.Choice(["vit_b", "vit_l", "vit_h"]),
+        help="Which SAM to download once when there is no --checkpoint. [default: vit_b]",
+    ),
+    click.option("--device", help="auto, cpu, cuda or cuda:1 (sam). [default: auto]"),
+    click.option(
+        "--option",
+        "options",
+        type=KeyValue(),
+        multiple=True,
+        help="Any other option of the segmenter, such as regions_per_mpx=500 or points_per_side=64; repeatable.",
+    ),
+    click.option("--encoder", help="Installed plug-in whose embeddings replace the segmenter's."),
+    click.option(
+        "--max-area-fraction",
+        type=click.FloatRange(0, 1, min_open=True),
+        default=0.3,
+        show_default=True,
+        help="Drop masks over this share of a tile, unless the tile's border cuts them.",
+    ),
+)
+clustering = together(
+    click.option(
+        "-k",
+        "--classes",
+        type=click.IntRange(1, 65535),
+        default=16,
+        show_default=True,
+        help="Number of pseudo-classes.",
+    ),
+    click.option(
+        "--normalisation",
+        type=click.Choice(["none", "l2", "zscore", "pca"]),
+        default="zscore",
+        show_default=True,
+        help="Of the embeddings before clustering.",
+    ),
+    click.option("--seed", type=int, default=0, show_default=True, help="Of the clustering's random numbers."),
+)
+painting = together(
+    click.option(
+        "--min-area",
+        type=click.FloatRange(min=0),
+        metavar="M2",
+        help="Pieces below so many square metres go to their longest neighbour. [default: 24 pixels]",
+    ),
+    click.option(
+        "--simplify",
+        type=click.FloatRange(min=0),
+        default=0.0,
+        metavar="METRES",
+        help="Simplify outlines, shared borders staying shared. [default: 0, outlines follow the pixels]",
+    ),
+)
+overwrite = click.option(
+    "--overwrite", is_flag=True, help="Replace what is there already; tiles made with the same options are kept."
+)
+workers = click.option("--workers", type=click.IntRange(min=1), help="Threads. [default: one a core]")
+
+
+def segmenter_options(
+    checkpoint: str | None, model: str | None, device: str | None, options: tuple[tuple[str, Any], ...]
+) -> dict[str, Any]:
+    """The segmenter's options that were given."""
+    named = {"checkpoint": checkpoint, "model": model, "device": device}
+    return {**{name: value for name, value in named.items() if value is not None}, **dict(options)}
+
+
+def console(ctx: click.Context) -> Console:
+    """Where a command talks while it works: stderr, nothing with -q."""
+    return Console(stderr=True, quiet=bool(ctx.obj and ctx.obj["quiet"]), soft_wrap=True)
+
+
+def announce(talk: Console, segmenter: str) -> None:
+    """Say which segmenter runs, and how to get the other."""
+    other = {
+        "regions": "needs no weights; for Segment Anything: --segmenter sam (375 MB once) or --checkpoint",
+        "sam": "Segment Anything; for a run without weights: --segmenter regions",
+    }.get(segmenter, "an installed plug-in; built in are regions and sam")
+    talk.print(f"segmenter: {segmenter} ({other})", highlight=False)

@@ -1,0 +1,99 @@
+"""What the commands do once their options are parsed; imported late, because the stages' libraries take a second."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from geoalps.cli.options import announce, segmenter_options
+from geoalps.cli.progress import progress_for
+from geoalps.grid import TileGrid
+from geoalps.io.product import Product
+from geoalps.io.scene import Scene, open_scene
+from geoalps.io.store import Store
+from geoalps.io.stretch import Stretch, fit_stretch
+from geoalps.labeling import stages
+from geoalps.labeling.class_model import ClassModel
+
+
+def _scene(given: dict[str, Any], path: str) -> Scene:
+    return open_scene(path, given["bands"], given["nodata"])
+
+
+def _stretch(scene: Scene, given: dict[str, Any]) -> Stretch:
+    return fit_stretch(scene, given["stretch_mode"], given["percentiles"], given["decibel"])
+
+
+def _segmenter(given: dict[str, Any]) -> dict[str, Any]:
+    return segmenter_options(given["checkpoint"], given["model"], given["device"], given["options"])
+
+
+def run_tile_label(talk: Console, path: str, output: Path | None, given: dict[str, Any]) -> None:
+    """A scene to a product, and where it is."""
+    scene = _scene(given, path)
+    announce(talk, given["segmenter"])
+    with progress_for(talk) as progress:
+        product = stages.tile_label(
+            scene, output, given["classes"], class_model=given["class_model"], tile_size=given["tile_size"],
+            margin=given["margin"], segmenter=given["segmenter"], encoder=given["encoder"],
+            stretch=None if given["class_model"] else _stretch(scene, given), normalisation=given["normalisation"],
+            seed=given["seed"], min_area=given["min_area"], simplify=given["simplify"],
+            max_area_fraction=given["max_area_fraction"], workers=given["workers"], overwrite=given["overwrite"],
+            progress=progress, **_segmenter(given),
+        )  # fmt: skip
+    if given["clean"]:
+        shutil.rmtree(product.path / "work")
+    tell(talk, product)
+
+
+def run_segment(talk: Console, path: str, output: Path | None, given: dict[str, Any]) -> None:
+    """A scene to a store."""
+    scene = _scene(given, path)
+    announce(talk, given["segmenter"])
+    with progress_for(talk) as progress:
+        store = stages.segment(
+            scene, TileGrid(scene.shape, given["tile_size"], given["margin"]), given["segmenter"], path=output,
+            encoder=given["encoder"], stretch=_stretch(scene, given), max_area_fraction=given["max_area_fraction"],
+            workers=given["workers"], overwrite=given["overwrite"], progress=progress, **_segmenter(given),
+        )  # fmt: skip
+    click.echo(str(store.path))
+
+
+def run_fit(talk: Console, stores: tuple[Path, ...], output: Path, given: dict[str, Any]) -> None:
+    """Stores to a class model."""
+    with progress_for(talk) as progress:
+        model = stages.fit_classes(
+            [Store.open(path) for path in stores], given["classes"], normalisation=given["normalisation"],
+            seed=given["seed"], workers=given["workers"], progress=progress,
+        )  # fmt: skip
+    model.save(output)
+    click.echo(str(output / "classes.json"))
+
+
+def run_label(talk: Console, path: Path, class_model: Path, output: Path, given: dict[str, Any]) -> None:
+    """A store and a class model to a product."""
+    with progress_for(talk) as progress:
+        product = stages.label(
+            Store.open(path), ClassModel.load(class_model), output, min_area=given["min_area"],
+            simplify=given["simplify"], overwrite=given["overwrite"], workers=given["workers"], progress=progress,
+        )  # fmt: skip
+    tell(talk, product)
+
+
+def tell(talk: Console, product: Product) -> None:
+    """Say what was found and where it lies; the path alone goes to stdout."""
+    run = product.run()
+    seams = run["seam_index"]["index"]
+    seam_text = "" if seams is None else f", seam index {seams:.2f}"
+    if not run["counts"]["objects"]:
+        talk.print(
+            "no objects: the scene holds no valid pixels; is the nodata value right? (geoalps info SCENE, --nodata)",
+            highlight=False,
+        )
+    talk.print(f"{run['counts']['objects']} objects in {run['n_classes']} classes{seam_text}", highlight=False)
+    talk.print(f"open {product.path / 'labels.gpkg'} in QGIS: it comes up coloured", highlight=False)
+    click.echo(str(product.path))

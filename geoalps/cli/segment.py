@@ -1,0 +1,36 @@
+"""``geoalps segment``: first stage of the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from geoalps.cli import options as opt
+
+
+@click.command("segment")
+@click.argument("scene")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The store's directory. [default: SCENE_labels/work beside the scene]",
+)
+@opt.segmenting
+@opt.tiling
+@opt.reading
+@opt.overwrite
+@opt.workers
+@click.pass_context
+def command(ctx: click.Context, /, scene: str, output: Path | None, **given: Any) -> None:
+    r"""Segment SCENE tile by tile into a store. The result is a directory with one Parquet file a tile.
+
+    \b
+    Example:
+      geoalps segment ortho.tif -o ortho_store/
+    """
+    from geoalps.cli.run import run_segment
+
+    run_segment(opt.console(ctx), scene, output, given)

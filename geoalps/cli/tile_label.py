@@ -1,0 +1,57 @@
+"""``geoalps tile-label``: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from geoalps.cli import options as opt
+
+
+@click.command("tile-label")
+@click.argument("scene")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The product's directory. [default: SCENE_labels beside the scene]",
+)
+@opt.clustering
+@click.option(
+    "--class-model",
+    type=click.Path(exists=True, path_type=Path),
+    help="Product or class model whose classes this scene gets; -k is not used then.",
+)
+@opt.segmenting
+@opt.tiling
+@opt.reading
+@opt.painting
+@opt.overwrite
+@click.option(
+    "--clean",
+    is_flag=True,
+    help="Delete the store when the product is finished: saves disk, but then nothing can be reused.",
+)
+@opt.workers
+@click.pass_context
+def command(ctx: click.Context, /, scene: str, output: Path | None, **given: Any) -> None:
+    r"""Turn SCENE into a map of pseudo-classes.
+
+    SCENE is anything GDAL reads: a GeoTIFF, COG or VRT, /vsicurl/ or s3:// included. The product is a directory:
+    labels.tif (classes), objects.tif (object ids), labels.gpkg (polygons, opens coloured in QGIS), classes.json and
+    classes.npz (the class model), run.json (how it was made), work/ (the store: the same command goes on where it was
+    interrupted).
+
+    \b
+    Examples:
+      geoalps tile-label ortho.tif
+      geoalps tile-label ortho.tif -o labels/ -k 24 --simplify 0.5 --min-area 4
+      geoalps tile-label s2.tif --bands 8,4,3 --tile-size 2048
+      geoalps tile-label ortho_2026.tif --class-model ortho_2025_labels/
+      geoalps tile-label ortho.tif --segmenter sam --checkpoint sam_vit_h_4b8939.pth --device cuda
+    """
+    from geoalps.cli.run import run_tile_label
+
+    run_tile_label(opt.console(ctx), scene, output, given)

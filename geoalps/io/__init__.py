@@ -1,0 +1,1 @@
+"""The disk: scenes, stores, products. Never a network."""

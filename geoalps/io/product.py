@@ -1,0 +1,184 @@
+"""The product: the output directory of one run, as others read it.
+
+Files are made under ``work/product.part`` and moved to their final names at the end, ``run.json`` last: a directory
+with a ``run.json`` holds a whole product.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import geopandas
+import rasterio
+import rasterio.shutil
+import rioxarray
+import xarray
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.windows import Window as RasterioWindow
+
+from geoalps.errors import ProductError
+from geoalps.grid import Window
+
+FILES = ("labels.tif", "labels.tif.aux.xml", "objects.tif", "labels.gpkg", "classes.npz", "classes.json", "run.json")
+"""What a product is made of, in the order in which the files are moved to their names."""
+
+
+@dataclass(frozen=True)
+class Georeference:
+    """Where a raster lies; the same for the scene and for all that is made of it."""
+
+    shape: tuple[int, int]
+    """(height, width)."""
+    transform: Affine
+    """Pixel (col, row) to map (x, y)."""
+    crs: Any
+    """rasterio CRS, or None."""
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Georeference:
+        """From ``shape``, ``transform`` (six numbers) and ``crs`` (WKT or None)."""
+        crs = rasterio.crs.CRS.from_wkt(fields["crs"]) if fields["crs"] else None
+        return cls((fields["shape"][0], fields["shape"][1]), Affine(*fields["transform"][:6]), crs)
+
+
+class CoreWriter:
+    """A one-band GeoTIFF written core by core, in any order, by any number of threads."""
+
+    def __init__(self, path: Path, place: Georeference, dtype: str, nodata: int, block: int = 512) -> None:
+        self.path, self._lock = path, threading.Lock()
+        with _quiet():
+            grid = {"crs": place.crs, "transform": place.transform, "height": place.shape[0], "width": place.shape[1]}
+            blocks = {"tiled": True, "blockxsize": block, "blockysize": block, "sparse_ok": True}
+            packing = {"compress": "zstd", "zstd_level": 1, "bigtiff": "if_safer"}
+            profile = {"driver": "GTiff", "dtype": dtype, "count": 1, "nodata": nodata}
+            self._file = rasterio.open(path, "w", **profile, **grid, **blocks, **packing)
+
+    def write(self, window: Window, values: NDArray[Any]) -> None:
+        """Write one core."""
+        with self._lock:
+            self._file.write(values, 1, window=RasterioWindow(window.col0, window.row0, window.width, window.height))
+
+    def colours(self, table: Mapping[int, tuple[int, int, int, int]]) -> None:
+        """Set the colour table; before the first core is written."""
+        self._file.write_colormap(1, dict(table))
+
+    def __enter__(self) -> CoreWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with _quiet():
+            self._file.close()
+
+
+def block_size(core: int) -> int:
+    """Side of a working raster's blocks: a divisor of the core's where there is one, so that each is written once."""
+    return next((side for side in (512, 256, 128) if core % side == 0), 256)
+
+
+def write_cog(source: Path, target: Path, resampling: str) -> None:
+    """Copy a raster into a cloud-optimised GeoTIFF with overviews (``nearest`` or ``mode``: ids are never averaged)."""
+    options = {"compress": "DEFLATE", "blocksize": 512, "overview_resampling": resampling, "bigtiff": "IF_SAFER"}
+    try:
+        with _quiet():
+            rasterio.shutil.copy(source, target, driver="COG", num_threads="ALL_CPUS", statistics="NO", **options)
+    except RasterioError as error:
+        raise ProductError(f"{target} cannot be written ({error}); is the disk full?") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        yield
+
+
+def prepare(folder: Path, overwrite: bool) -> Path:
+    """Make the output directory, and in it an empty one to build the product in.
+
+    Raises:
+        ProductError: there is a product already and ``overwrite`` is False, or the directory cannot be written.
+    """
+    if (folder / "run.json").exists() and not overwrite:
+        raise ProductError(
+            f"{folder} holds a product already; use --overwrite to replace it, or -o for another directory"
+        )
+    building = folder / "work" / "product.part"
+    try:
+        shutil.rmtree(building, ignore_errors=True)
+        building.mkdir(parents=True)
+    except OSError as error:
+        raise ProductError(
+            f"cannot write to {folder} ({error.strerror or error}); use -o for another directory"
+        ) from error
+    return building
+
+
+def publish(building: Path, folder: Path) -> None:
+    """Move a finished product's files to their names."""
+    (folder / "run.json").unlink(missing_ok=True)
+    for name in FILES:
+        (building / name).replace(folder / name)
+    shutil.rmtree(building)
+
+
+@dataclass(frozen=True)
+class Product:
+    """A finished product, to be read."""
+
+    path: Path
+    """The directory."""
+
+    @classmethod
+    def open(cls, path: str | Path) -> Product:
+        """The product in a directory.
+
+        Raises:
+            ProductError: the directory holds none.
+        """
+        folder = Path(path)
+        missing = [name for name in FILES if not (folder / name).exists()]
+        if missing:
+            raise ProductError(
+                f"{folder} is not a product (no {missing[0]}); make one with `geoalps tile-label SCENE -o {folder}`"
+            )
+        return cls(folder)
+
+    def labels(self, chunks: int = 2048) -> xarray.DataArray:
+        """Class ids, (y, x), backed by Dask chunks of this side; uncovered is the raster's nodata."""
+        return self._raster("labels.tif", chunks)
+
+    def object_ids(self, chunks: int = 2048) -> xarray.DataArray:
+        """Object ids, (y, x) uint32, 0 = uncovered."""
+        return self._raster("objects.tif", chunks)
+
+    def objects(self, columns: Sequence[str] | None = None) -> geopandas.GeoDataFrame:
+        """One row an object: polygon, ``object_id``, ``class_id``, ``class_name``, score, confidence, ``area_m2``."""
+        return geopandas.read_file(self.path / "labels.gpkg", layer="objects", columns=columns)
+
+    def classes(self) -> Any:
+        """One row a class: ``class_id``, ``class_name``, ``colour``, ``object_count``, ``area_m2`` (a DataFrame)."""
+        return geopandas.read_file(self.path / "labels.gpkg", layer="classes", ignore_geometry=True)
+
+    def run(self) -> dict[str, Any]:
+        """How the product was made: versions, options, fingerprints, timings, counts, seam index."""
+        content: dict[str, Any] = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+        return content
+
+    def _raster(self, name: str, chunks: int) -> xarray.DataArray:
+        with _quiet():
+            array = rioxarray.open_rasterio(self.path / name, chunks={"x": chunks, "y": chunks}, cache=False)
+        assert isinstance(array, xarray.DataArray)  # noqa: S101 - one subdataset, so never a list
+        return array.squeeze("band", drop=True)

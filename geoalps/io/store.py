@@ -1,0 +1,235 @@
+"""The store: the working directory of one run, one Parquet file a tile, resumable.
+
+``manifest.json`` holds the fingerprint of everything that determines what the tiles hold; opening a store with another
+fingerprint is an error that says what differs. A tile's file appears under its name by rename, so that what is there is
+whole and is not computed again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from geoalps.errors import StoreError
+from geoalps.grid import Tile, TileGrid
+from geoalps.segments import Segments
+
+FORMAT = 1
+"""Raised when the files' layout changes; part of every fingerprint."""
+ADAPTED = "segmenter.json"
+
+
+@dataclass(frozen=True, eq=False)
+class TileRecord:
+    """What one tile's segmentation left behind."""
+
+    segments: Segments
+    """In the frame of the tile's window."""
+    embeddings: NDArray[np.float32]
+    """(n, channels) float32; float16 on disk."""
+    valid: NDArray[np.bool_]
+    """(height, width) bool of the window: where the scene holds data."""
+    info: Mapping[str, Any] = field(default_factory=dict)
+    """JSON values: masks dropped by the gate or because they were empty."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """A directory of tile records; see the module's docstring."""
+
+    path: Path
+    """The directory."""
+    fingerprint: Mapping[str, Any]
+    """JSON: scene, grid, stretch, segmenter, encoder, gate."""
+
+    @classmethod
+    def create(cls, path: Path, fingerprint: Mapping[str, Any], overwrite: bool = False) -> Store:
+        """Open the store at ``path``, making it when there is none.
+
+        Raises:
+            StoreError: there is one with another fingerprint and ``overwrite`` is False; it names what differs.
+        """
+        wanted = json.loads(json.dumps({"format": FORMAT, **fingerprint}))
+        manifest = path / "manifest.json"
+        if manifest.exists():
+            found = _read_manifest(manifest)
+            if found == wanted:
+                return cls(path, wanted)
+            if not overwrite:
+                raise StoreError(
+                    f"{path} was made with other options ({'; '.join(_differences(found, wanted))}); "
+                    "use --overwrite to start over, or another output directory"
+                )
+            for stale in [*(path / "tiles").glob("*.parquet*"), *path.glob("*.npz"), path / ADAPTED]:
+                stale.unlink(missing_ok=True)
+        (path / "tiles").mkdir(parents=True, exist_ok=True)
+        write_json(manifest, wanted)
+        return cls(path, wanted)
+
+    @classmethod
+    def open(cls, path: Path) -> Store:
+        """The store at ``path``, as it was made.
+
+        Raises:
+            StoreError: there is none, or its manifest cannot be read.
+        """
+        if not (path / "manifest.json").exists():
+            raise StoreError(
+                f"{path} is not a store (no manifest.json); make one with `geoalps segment SCENE -o {path}`"
+            )
+        return cls(path, _read_manifest(path / "manifest.json"))
+
+    @property
+    def grid(self) -> TileGrid:
+        """The tile grid the store was made with."""
+        grid = self.fingerprint["grid"]
+        return TileGrid((grid["shape"][0], grid["shape"][1]), grid["size"], grid["margin"])
+
+    def has(self, tile: Tile) -> bool:
+        """Whether this tile's record is there."""
+        return self._file(tile).exists()
+
+    def missing(self) -> list[Tile]:
+        """Tiles without a record, in row-major order."""
+        there = {file.stem for file in (self.path / "tiles").glob("*.parquet")}
+        return [tile for tile in self.grid if tile.name not in there]
+
+    def write(self, tile: Tile, record: TileRecord) -> None:
+        """Keep a tile's record; it appears under its name when it is whole."""
+        segments, count = record.segments, len(record.segments)
+        offsets = pa.array(segments.offsets * 3, pa.int64())
+        runs = pa.LargeListArray.from_arrays(offsets, pa.array(segments.runs.ravel(), pa.int32()))
+        channels = record.embeddings.shape[1] if record.embeddings.ndim == 2 else 0
+        flat = pa.array(record.embeddings.astype(np.float16).ravel(), pa.float16())
+        embeddings = pa.FixedSizeListArray.from_arrays(flat, max(channels, 1)) if channels else pa.nulls(count)
+        table = pa.table({"score": pa.array(segments.scores, pa.float32()), "runs": runs, "embedding": embeddings})
+        nodata = Segments.from_masks([~record.valid]).runs.ravel().tolist()
+        content = {"shape": record.valid.shape, "nodata": nodata, "info": dict(record.info)}
+        table = table.replace_schema_metadata({"geoalps": json.dumps(content)})
+        part = self._file(tile).with_suffix(".parquet.part")
+        pq.write_table(table, part, compression="zstd", use_dictionary=False, write_statistics=False)
+        part.replace(self._file(tile))
+
+    def read(self, tile: Tile) -> TileRecord:
+        """A tile's record.
+
+        Raises:
+            StoreError: it is missing or cannot be read.
+        """
+        table = self._table(tile, None)
+        segments = _segments(table)
+        content = json.loads(table.schema.metadata[b"geoalps"])
+        return TileRecord(segments, _embeddings(table), _valid(content), content["info"])
+
+    def read_segments(self, tile: Tile) -> Segments:
+        """A tile's segments without their embeddings."""
+        return _segments(self._table(tile, ["score", "runs"]))
+
+    def read_embeddings(self, tile: Tile) -> NDArray[np.float32]:
+        """(n, channels) float32: the embeddings of a tile's segments."""
+        return _embeddings(self._table(tile, ["embedding"]))
+
+    def read_info(self, tile: Tile) -> Mapping[str, Any]:
+        """The JSON values kept beside a tile's segments."""
+        info: Mapping[str, Any] = self._content(tile)["info"]
+        return info
+
+    def read_valid(self, tile: Tile) -> NDArray[np.bool_]:
+        """(height, width) bool of the tile's window: where the scene holds data."""
+        return _valid(self._content(tile))
+
+    @property
+    def adapted(self) -> Mapping[str, Any] | None:
+        """Identity of the segmenter after it looked at the scene; None until it has."""
+        file = self.path / ADAPTED
+        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+
+    def keep_adapted(self, identity: Mapping[str, Any]) -> None:
+        """Keep the adapted segmenter's identity beside the tiles."""
+        write_json(self.path / ADAPTED, identity)
+
+    def _content(self, tile: Tile) -> Any:
+        try:
+            return json.loads(pq.read_schema(self._file(tile)).metadata[b"geoalps"])
+        except (OSError, pa.ArrowException) as error:
+            raise self._unreadable(tile, error) from error
+
+    def _file(self, tile: Tile) -> Path:
+        return self.path / "tiles" / f"{tile.name}.parquet"
+
+    def _table(self, tile: Tile, columns: list[str] | None) -> Any:
+        try:
+            return pq.read_table(self._file(tile), columns=columns, use_threads=False)
+        except (OSError, pa.ArrowException) as error:
+            raise self._unreadable(tile, error) from error
+
+    def _unreadable(self, tile: Tile, error: Exception) -> StoreError:
+        if isinstance(error, FileNotFoundError):
+            return StoreError(f"tile {tile.name} is missing from {self.path}; run `geoalps segment` again to make it")
+        return StoreError(f"tile {tile.name} of {self.path} cannot be read ({error}); delete its file and run again")
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON that a person can read; the file appears under its name when it is whole."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} cannot be read ({error}); delete the store and run again") from error
+    if not isinstance(content, dict):
+        raise StoreError(f"{path} holds no JSON object; delete the store and run again")
+    return content
+
+
+def _differences(found: Any, wanted: Any, name: str = "") -> list[str]:
+    """``name: found, now wanted`` for every leaf in which two JSON values differ."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        keys = [*found, *(key for key in wanted if key not in found)]
+        return [
+            line for key in keys for line in _differences(found.get(key), wanted.get(key), f"{name}.{key}".lstrip("."))
+        ]
+    return [] if found == wanted else [f"{name}: {_short(found)}, now {_short(wanted)}"]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _valid(content: Any) -> NDArray[np.bool_]:
+    valid = np.ones(content["shape"], bool)
+    runs = np.array(content["nodata"], np.int32).reshape(-1, 3)
+    pixels = Segments(runs, np.array([0, len(runs)]), np.ones(1, np.float32)).pixels(valid.shape[1])[1]
+    valid.ravel()[pixels] = False
+    return valid
+
+
+def _segments(table: Any) -> Segments:
+    runs = table.column("runs").combine_chunks()
+    chunk = runs if isinstance(runs, pa.Array) else runs.chunk(0) if runs.num_chunks else None
+    scores = np.array(table.column("score"), np.float32)
+    if chunk is None or not len(chunk):
+        return Segments.empty()
+    offsets = np.asarray(chunk.offsets, np.int64) // 3
+    return Segments(np.asarray(chunk.values, np.int32).reshape(-1, 3), offsets, scores)
+
+
+def _embeddings(table: Any) -> NDArray[np.float32]:
+    column = table.column("embedding")
+    if not pa.types.is_fixed_size_list(column.type):
+        return np.zeros((len(column), 0), np.float32)
+    flat = np.asarray(pa.chunked_array(column).combine_chunks().flatten(), np.float32)
+    return flat.reshape(-1, column.type.list_size)

@@ -1,0 +1,158 @@
+"""The stretch of a scene: native values to uint8 RGB, the same for every window.
+
+It is fitted once on a sample of the whole scene. A stretch per tile would give the same roof two colours on the two
+sides of a tile line.
+
+    >>> Stretch((0.0,) * 3, (1000.0,) * 3)(np.full((3, 1, 1), 500, np.uint16), np.ones((1, 1), bool)).tolist()
+    [[[128, 128, 128]]]
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoalps.errors import OptionError
+from geoalps.protocols import Image, Mask
+
+if TYPE_CHECKING:
+    from geoalps.io.scene import Scene
+
+Mode = Literal["auto", "percentile", "none"]
+"""auto leaves uint8 as it is and takes percentiles of anything else."""
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A linear map of each band's range to 0..255, clipped; the nearest integer, halves up."""
+
+    low: Triple
+    """What becomes 0, per band; in dB when ``decibel``."""
+    high: Triple
+    """What becomes 255, per band; a band where it does not exceed ``low`` becomes 0 up to ``low`` and 255 above."""
+    decibel: bool = False
+    """Take 10 log10 of the values first; zero and below count as the smallest positive float32."""
+
+    def __post_init__(self) -> None:
+        if len(self.low) != 3 or len(self.high) != 3 or not np.isfinite([*self.low, *self.high]).all():
+            raise OptionError(f"a stretch needs three finite numbers low and high, not {self.low} and {self.high}")
+
+    @classmethod
+    def identity(cls) -> Stretch:
+        """uint8 values as they are."""
+        return cls((0.0,) * 3, (255.0,) * 3)
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Stretch:
+        """The inverse of :meth:`to_json`.
+
+        Raises:
+            OptionError: a field is missing, or is not three finite numbers.
+        """
+        try:
+            low, high = (tuple(float(value) for value in fields[key]) for key in ("low", "high"))
+        except (KeyError, TypeError, ValueError) as error:
+            raise OptionError(f"a stretch needs three finite numbers low and high; given is {dict(fields)}") from error
+        return cls(low, high, bool(fields.get("decibel", False)))  # type: ignore[arg-type]  # checked there
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values: ``low``, ``high``, ``decibel``."""
+        return {"low": list(self.low), "high": list(self.high), "decibel": self.decibel}
+
+    def __call__(self, values: NDArray[Any], valid: Mask) -> Image:
+        """(3, h, w) native values and (h, w) validity -> (h, w, 3) uint8, 0 where not valid."""
+        image = np.empty((*valid.shape, 3), np.uint8)
+        as_they_are = values.dtype == np.uint8 and self == Stretch.identity()
+        for i in range(3):
+            image[..., i] = values[i] if as_they_are else self._band(values[i], valid, i)
+        if not valid.all():
+            image[~valid] = 0
+        return image
+
+    def _band(self, band: NDArray[Any], valid: Mask, i: int) -> NDArray[np.uint8]:
+        if band.dtype.kind in "iu" and band.dtype.itemsize <= 2:
+            # Every value there can be, once: several times quicker than arithmetic on every pixel.
+            every = np.arange(1 << 8 * band.dtype.itemsize).astype(f"u{band.dtype.itemsize}").view(band.dtype)
+            return np.take(self._scale(every.astype(np.float64), i), band.view(f"u{band.dtype.itemsize}"))
+        single = band.dtype.kind == "f" and band.dtype.itemsize <= 4
+        return self._scale(np.where(valid, band, 0).astype(np.float32 if single else np.float64), i)
+
+    def _scale(self, value: NDArray[Any], i: int) -> NDArray[np.uint8]:
+        """Rounded 0..255 of float values; they are overwritten."""
+        if self.decibel:
+            to_decibel(value)
+        # In the values' own precision, so that nothing comes out above 255 whatever the range.
+        low, high = value.dtype.type(self.low[i]), value.dtype.type(self.high[i])
+        if high <= low:
+            return np.where(value > low, np.uint8(255), np.uint8(0))
+        # Clipped first: what is far outside would overflow.
+        np.clip(value, low, high, out=value)
+        value -= low
+        value /= high - low
+        value *= 255
+        value += 0.5
+        return value.astype(np.uint8)
+
+
+def to_decibel(value: NDArray[Any]) -> None:
+    """10 log10 of float values, in place; zero and below count as the smallest positive float32."""
+    np.maximum(value, np.finfo(np.float32).tiny, out=value)
+    np.log10(value, out=value)
+    value *= 10
+
+
+def fit_stretch(
+    scene: Scene, mode: Mode = "auto", percentiles: tuple[float, float] = (2, 98), decibel: bool = False
+) -> Stretch:
+    """The stretch of a scene, from a sample of its valid pixels.
+
+    Args:
+        scene: what to look at; nothing is read where the dtype decides.
+        mode: ``auto`` leaves uint8 as it is (unless ``decibel``) and takes percentiles of anything else;
+            ``percentile`` always takes percentiles; ``none`` takes the range of an integer dtype.
+        percentiles: the two that become 0 and 255, each band on its own; a band that is repeated has one range.
+        decibel: for SAR intensities: 10 log10 of the values first; the percentiles are those of positive values.
+
+    Raises:
+        OptionError: no such mode, percentiles out of order, or ``none`` for a scene of floats.
+        SceneError: the sample cannot be read.
+    """
+    if mode not in get_args(Mode):
+        raise OptionError(f"stretch is {mode!r}; allowed are {', '.join(get_args(Mode))}")
+    if not 0 <= percentiles[0] < percentiles[1] <= 100:
+        raise OptionError(f"percentiles are {percentiles[0]} and {percentiles[1]}; give two ascending ones in 0 to 100")
+    dtype = np.dtype(scene.dtype)
+    if mode == "none":
+        return _dtype_range(dtype, decibel)
+    if mode == "auto" and dtype == np.uint8 and not decibel:
+        return Stretch.identity()
+    values, valid = scene.sample()
+    low, high = zip(*(_percentiles(band[valid], percentiles, decibel) for band in values), strict=True)
+    return Stretch(low, high, decibel)
+
+
+def _dtype_range(dtype: np.dtype[Any], decibel: bool) -> Stretch:
+    if dtype.kind == "f":
+        raise OptionError(f"a stretch of none needs integers and the scene is {dtype}; use auto or percentile")
+    low, high = float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)
+    if decibel:
+        low, high = 0.0, 10 * math.log10(high)
+    return Stretch((low,) * 3, (high,) * 3, decibel)
+
+
+def _percentiles(values: NDArray[Any], percentiles: tuple[float, float], decibel: bool) -> tuple[float, float]:
+    """(low, high) of one band's sample; (0, 1) when there is nothing to look at."""
+    values = values.astype(np.float64)
+    if decibel:
+        values = values[values > 0]
+        to_decibel(values)
+    if not len(values):
+        return 0.0, 1.0
+    low, high = np.percentile(values, percentiles)
+    return float(low), float(high)

@@ -1,0 +1,1 @@
+"""The algorithm: segments to objects, objects to classes, classes to pixels."""

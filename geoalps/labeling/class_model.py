@@ -1,0 +1,159 @@
+"""The class model: everything needed to give the next scene's objects the same classes.
+
+Two files: ``classes.json``, which a person can read and edit (names, colours, what the model was fitted on), and
+``classes.npz`` with the arrays. No pickle.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoalps.errors import OptionError, ProductError
+from geoalps.io.store import write_json
+from geoalps.labeling.kmeans import assign
+
+NORMALISATIONS = ("none", "l2", "zscore", "pca")
+
+
+@dataclass(frozen=True, eq=False)
+class Normalisation:
+    """A linear map of embeddings fitted on a scene, then optionally unit length: y = (x - shift) @ basis."""
+
+    kind: str
+    """One of ``none``, ``l2``, ``zscore``, ``pca`` (whitened, then unit length)."""
+    shift: NDArray[np.float64]
+    """(channels,) subtracted first."""
+    basis: NDArray[np.float64]
+    """(channels, out) what the rest is multiplied with."""
+
+    @classmethod
+    def fit(
+        cls, kind: str, mean: NDArray[np.float64], covariance: NDArray[np.float64], components: int = 32
+    ) -> Normalisation:
+        """Fit on the mean (channels,) and covariance (channels, channels) of a scene's embeddings.
+
+        Raises:
+            OptionError: unknown kind.
+        """
+        channels = len(mean)
+        if kind in ("none", "l2"):
+            return cls(kind, np.zeros(channels), np.eye(channels))
+        if kind == "zscore":
+            deviation = np.sqrt(np.diag(covariance))
+            # a channel without spread says nothing; dividing by its rounding error would make it say a lot
+            useful = deviation > 1e-6 * np.maximum(np.abs(mean), 1e-6)
+            return cls(kind, mean, np.diag(np.where(useful, 1 / np.where(useful, deviation, 1), 0)))
+        if kind == "pca":
+            value, vector = np.linalg.eigh(covariance)
+            order = np.argsort(-value)[: min(components, channels)]
+            order = order[value[order] > 1e-9 * max(value.max(), 1e-30)]
+            sign = np.sign(vector[np.abs(vector[:, order]).argmax(0), order])
+            return cls(kind, mean, vector[:, order] * (sign / np.sqrt(value[order])))
+        raise OptionError(f"normalisation is {kind!r}; allowed are {', '.join(NORMALISATIONS)}")
+
+    def __call__(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(n, out) float32 of (n, channels) embeddings."""
+        # einsum without BLAS: no bit depends on the number of its threads
+        values = np.einsum("nc,co->no", embeddings.astype(np.float64) - self.shift, self.basis)
+        if self.kind in ("l2", "pca"):
+            values /= np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
+        return np.asarray(values, np.float32)
+
+
+@dataclass(frozen=True)
+class ClassEntry:
+    """One class as a person sees it."""
+
+    class_id: int
+    """0..k-1."""
+    class_name: str
+    """Free text."""
+    colour: str
+    """#rrggbb."""
+
+
+@dataclass(frozen=True, eq=False)
+class ClassModel:
+    """Centres and what it takes to apply them."""
+
+    centres: NDArray[np.float64]
+    """(k, channels) in normalised space."""
+    normalisation: Normalisation
+    """From embeddings to that space."""
+    classes: tuple[ClassEntry, ...]
+    """k entries, by class id."""
+    source: Mapping[str, Any]
+    """JSON: segmenter, encoder and their options, stretch, bands, what the model was fitted on."""
+
+    def __len__(self) -> int:
+        return len(self.centres)
+
+    def assign(self, embeddings: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """(n,) int64 classes and (n,) float32 confidences 0..1 (margin to the second-nearest centre) of embeddings.
+
+        Raises:
+            OptionError: the embeddings have another number of channels than those the model was fitted on.
+        """
+        if embeddings.shape[1] != len(self.normalisation.shift):
+            raise OptionError(
+                f"the class model was fitted on embeddings of {len(self.normalisation.shift)} channels, these have "
+                f"{embeddings.shape[1]}; use the segmenter and encoder it was fitted with"
+            )
+        if not len(self):
+            return np.zeros(len(embeddings), np.int64), np.zeros(len(embeddings), np.float32)
+        return assign(self.normalisation(embeddings), self.centres)
+
+    def save(self, folder: Path) -> None:
+        """Write ``classes.json`` and ``classes.npz`` into a directory."""
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays = {"centres": self.centres, "shift": self.normalisation.shift, "basis": self.normalisation.basis}
+        part = folder / "classes.npz.part"
+        with part.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+        part.replace(folder / "classes.npz")
+        classes = [{"class_id": c.class_id, "class_name": c.class_name, "colour": c.colour} for c in self.classes]
+        content = {
+            "format": 1,
+            "normalisation": self.normalisation.kind,
+            "classes": classes,
+            "source": dict(self.source),
+        }
+        write_json(folder / "classes.json", content)
+
+    @classmethod
+    def load(cls, path: Path) -> ClassModel:
+        """Read a class model from its directory, or from the path of its ``classes.json``.
+
+        Raises:
+            ProductError: it is missing or damaged.
+        """
+        folder = path.parent if path.suffix == ".json" else path
+        try:
+            content = json.loads((folder / "classes.json").read_text(encoding="utf-8"))
+            with np.load(folder / "classes.npz", allow_pickle=False) as arrays:
+                centres, shift, basis = arrays["centres"], arrays["shift"], arrays["basis"]
+            classes = tuple(
+                ClassEntry(int(c["class_id"]), str(c["class_name"]), str(c["colour"])) for c in content["classes"]
+            )
+            model = cls(centres, Normalisation(content["normalisation"], shift, basis), classes, content["source"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ProductError(
+                f"no class model can be read from {folder} ({error}); want its classes.json and classes.npz"
+            ) from error
+        if len(classes) != len(centres) or basis.shape[1:] != centres.shape[1:]:
+            raise ProductError(
+                f"the class model in {folder} is damaged: classes.json and classes.npz do not fit together"
+            )
+        return model
+
+
+def entries(colours: Sequence[str]) -> tuple[ClassEntry, ...]:
+    """Unnamed classes of these colours."""
+    return tuple(ClassEntry(i, f"class {i}", colour) for i, colour in enumerate(colours))

@@ -1,0 +1,162 @@
+"""Fitting: from the objects of segmented scenes to a class model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoalps.errors import OptionError
+from geoalps.io.store import Store
+from geoalps.io.style import hex_colour, palette
+from geoalps.labeling.class_model import ClassModel, Normalisation, entries
+from geoalps.labeling.kmeans import OnlineKMeans
+from geoalps.labeling.objects import Embeddings, ObjectEmbeddings, stitch_store
+from geoalps.labeling.tasks import Progress, Silence
+
+SAMPLE = 20_000
+"""Objects, from all tiles, on which the centres are seeded."""
+BUFFER = 65_536
+"""Objects held at once and shuffled among one another."""
+BATCH = 4096
+PASSES = 5
+Weights = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class _Population:
+    """The objects of several scenes, read in any order of tiles."""
+
+    scenes: list[ObjectEmbeddings]
+
+    def tiles(self) -> list[tuple[ObjectEmbeddings, int]]:
+        return [(scene, number) for scene in self.scenes for number in range(len(scene.store.grid))]
+
+    def read(self, scene: ObjectEmbeddings, number: int) -> tuple[Embeddings, Weights]:
+        """Embeddings and weights of the objects that begin in one tile."""
+        grid = scene.store.grid
+        ids, values = scene.of_tile(number, grid[divmod(number, grid.cols)])
+        return values, weight_of(scene.objects.areas[ids])
+
+    def __iter__(self) -> Iterator[tuple[Embeddings, Weights]]:
+        for scene, number in self.tiles():
+            values, weights = self.read(scene, number)
+            if len(values):
+                yield values, weights
+
+    def shuffled(self, seed: Sequence[int]) -> Iterator[tuple[Embeddings, Weights]]:
+        """Batches of rows drawn from many tiles at a time: neighbours in the scene are strangers in a batch."""
+        rng = np.random.default_rng(seed)
+        tiles, held, count = self.tiles(), [], 0
+        for place in rng.permutation(len(tiles)):
+            held.append(self.read(*tiles[place]))
+            count += len(held[-1][0])
+            if count >= BUFFER:
+                yield from _batches(held, rng)
+                held, count = [], 0
+        yield from _batches(held, rng)
+
+
+def weight_of(areas: NDArray[np.int64]) -> Weights:
+    """How much an object counts in the clustering: the square root of its area in pixels.
+
+    Halfway between counting objects, where a thousand cars outvote the sea, and counting pixels, where no car is ever
+    heard.
+    """
+    return np.asarray(np.sqrt(np.maximum(areas, 1)), float)
+
+
+def _batches(held: list[tuple[Embeddings, Weights]], rng: np.random.Generator) -> Iterator[tuple[Embeddings, Weights]]:
+    held = [part for part in held if len(part[0])]
+    if not held:
+        return
+    values, weights = np.concatenate([v for v, _ in held]), np.concatenate([w for _, w in held])
+    order = rng.permutation(len(values))
+    for start in range(0, len(order), BATCH):
+        pick = order[start : start + BATCH]
+        yield values[pick], weights[pick]
+
+
+def fit(
+    stores: list[Store],
+    k: int,
+    normalisation: str,
+    seed: int,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> ClassModel:
+    """See :func:`geoalps.fit_classes`. Scenes without a single object give a model without classes."""
+    if not 1 <= k <= 65535:
+        raise OptionError(f"{k} classes were asked for; allowed is 1 to 65535")
+    _same_embedding(stores)
+    scenes = [ObjectEmbeddings.open(store, stitch_store(store, workers, progress)) for store in stores]
+    population = _Population(scenes)
+    progress = progress or Silence()
+    progress.start("fit", PASSES + 1)
+    count, mean, covariance = _moments(population)
+    scaling = Normalisation.fit(normalisation, mean, covariance)
+    source = {
+        "segmenter": stores[0].adapted or stores[0].fingerprint["segmenter"],
+        "encoder": stores[0].fingerprint["encoder"],
+        "stretch": stores[0].fingerprint["stretch"],
+        "bands": stores[0].fingerprint["scene"]["bands"],
+        "scenes": [store.fingerprint["scene"]["name"] for store in stores],
+        "objects": count,
+        "seed": seed,
+    }
+    if not count:
+        progress.advance(PASSES + 1)
+        return ClassModel(np.zeros((0, len(mean))), scaling, (), source)
+    sample, weights = _sample(population, count)
+    learner = OnlineKMeans.seeded(scaling(sample).astype(float), weights, k, seed)
+    progress.advance()
+
+    def batches(number: int) -> Iterator[tuple[Embeddings, NDArray[np.float32]]]:
+        for values, weight in population.shuffled([seed, number]):
+            yield scaling(values), weight.astype(np.float32)
+        progress.advance()
+
+    learner.fit(batches, PASSES)
+    centres = learner.centres[np.argsort(-learner.counts, kind="stable")]
+    return ClassModel(centres, scaling, entries([hex_colour(colour) for colour in palette(k)]), source)
+
+
+def _same_embedding(stores: list[Store]) -> None:
+    for part in ("segmenter", "encoder"):
+        found = {(store.fingerprint[part] or {}).get("name") for store in stores}
+        if len(found) > 1:
+            raise OptionError(
+                f"the stores were made with different {part}s ({', '.join(map(str, sorted(found, key=str)))})"
+            )
+
+
+def _moments(population: _Population) -> tuple[int, NDArray[np.float64], NDArray[np.float64]]:
+    """Number of objects, mean and covariance of their embeddings, streamed; each object counts once."""
+    count, total, square, shift = 0, np.zeros(0), np.zeros((0, 0)), np.zeros(0)
+    for values, _ in population:
+        if not count:
+            # centred on the first tile's mean, or the squares would swallow the differences
+            shift = values.astype(float).mean(0)
+            total, square = np.zeros(len(shift)), np.zeros((len(shift), len(shift)))
+        x = values.astype(float) - shift
+        count += len(x)
+        total += x.sum(0)
+        square += np.einsum("ni,nj->ij", x, x)
+    if not count:
+        return 0, np.zeros(0), np.zeros((0, 0))
+    mean = total / count
+    return count, shift + mean, square / count - np.outer(mean, mean)
+
+
+def _sample(population: _Population, count: int) -> tuple[Embeddings, Weights]:
+    """At most SAMPLE objects, evenly spaced in the order of the tiles."""
+    chosen = np.unique(np.linspace(0, count - 1, min(SAMPLE, count)).round().astype(np.int64))
+    values, weights, before = [], [], 0
+    for part, weight in population:
+        pick = chosen[(chosen >= before) & (chosen < before + len(part))] - before
+        values.append(part[pick])
+        weights.append(weight[pick])
+        before += len(part)
+    return np.concatenate(values), np.concatenate(weights)

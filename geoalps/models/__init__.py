@@ -1,0 +1,1 @@
+"""The networks and the methods without one: arrays in, arrays out."""

@@ -1,0 +1,232 @@
+"""Hierarchies of regions: an adjacency graph, small regions eliminated, a merging tree, a cut.
+
+The cost of merging regions A and B is
+
+    d(A, B) = h * |mean(A) - mean(B)| * (e + g(A, B)) ** 1.25,   h = |A||B| / (|A| + |B|)
+
+with the mean colour in L*a*b*, and g the mean gradient along the common border: Ward's size term keeps the regions of
+a cut alike in weight, the border term keeps them where the picture has edges. Regions merge when each is the other's
+cheapest neighbour (reciprocal nearest neighbours). For Ward's cost that gives the same tree as merging the cheapest
+pair of the whole image first; and what merges depends on the neighbourhood alone, so that two tiles that see the same
+ground build the same tree over it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import higra
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+EDGE_FLOOR = 0.5
+"""e of the merging cost, in L*a*b* units per pixel: keeps smooth borders from costing nothing."""
+EDGE_POWER = 1.25
+"""How much the border counts against the colours."""
+STAR = 1.25
+"""A region also joins its nearest neighbour's merge when that costs at most this much more than the merge itself.
+Without it an orchard, a thousand trees around one soil, would take a thousand rounds."""
+
+
+@dataclass(frozen=True, eq=False)
+class RegionGraph:
+    """Regions of an image and who borders on whom."""
+
+    sizes: Float
+    """(n,) float64: pixels."""
+    sums: Float
+    """(c, n) float64: sum over the pixels of every channel."""
+    edges: Int
+    """(m, 2) int64: pairs of adjacent regions, smaller index first, sorted, each pair once."""
+    lengths: Float
+    """(m,) float64: pixel sides that the two have in common."""
+    contrasts: Float
+    """(m,) float64: sum of the gradient over those pixel sides."""
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    @property
+    def means(self) -> Float:
+        """(c, n) float64: mean of every channel."""
+        return self.sums / self.sizes
+
+    @classmethod
+    def from_labels(
+        cls, labels: NDArray[np.int32], count: int, values: NDArray[Any], gradient: NDArray[Any]
+    ) -> RegionGraph:
+        """The adjacency graph of a label map.
+
+        Args:
+            labels: (h, w) int32, 1..count; 0 is nobody's.
+            count: number of regions.
+            values: (c, h, w) the channels whose means tell regions apart.
+            gradient: (h, w) edge strength.
+        """
+        flat = labels.ravel()
+        sums = np.stack([np.bincount(flat, channel.ravel(), count + 1)[1:] for channel in values]).astype(float)
+        one = np.concatenate([labels[:, :-1].ravel(), labels[:-1].ravel()])
+        two = np.concatenate([labels[:, 1:].ravel(), labels[1:].ravel()])
+        side = np.flatnonzero((one != two) & (one > 0) & (two > 0))
+        across = np.concatenate(
+            [np.maximum(gradient[:, :-1], gradient[:, 1:]).ravel(), np.maximum(gradient[:-1], gradient[1:]).ravel()]
+        )
+        edges, lengths, contrasts = _gather(one[side] - 1, two[side] - 1, count, np.ones(len(side)), across[side])
+        return cls(np.bincount(flat, minlength=count + 1)[1:].astype(float), sums, edges, lengths, contrasts)
+
+    def merge(self, group: Int, count: int) -> RegionGraph:
+        """Regions united by ``group``, (n,) int64 in 0..count-1."""
+        sums = np.stack([np.bincount(group, channel, count) for channel in self.sums]).astype(float)
+        first, second = group[self.edges[:, 0]], group[self.edges[:, 1]]
+        apart = first != second
+        packed = _gather(first[apart], second[apart], count, self.lengths[apart], self.contrasts[apart])
+        return RegionGraph(np.bincount(group, self.sizes, count).astype(float), sums, *packed)
+
+    def colour_distances(self) -> Float:
+        """(m,) float64: Euclidean distance of the means across every edge."""
+        means = self.means
+        return np.asarray(np.sqrt(((means[:, self.edges[:, 0]] - means[:, self.edges[:, 1]]) ** 2).sum(0)))
+
+    def costs(self) -> Float:
+        """(m,) float64: the merging cost d of the module's docstring across every edge."""
+        one, two = self.sizes[self.edges[:, 0]], self.sizes[self.edges[:, 1]]
+        border = self.contrasts / self.lengths
+        return np.asarray(one * two / (one + two) * self.colour_distances() * (EDGE_FLOOR + border) ** EDGE_POWER)
+
+
+def _gather(one: Int, two: Int, count: int, *weights: NDArray[Any]) -> tuple[Int, Float, Float]:
+    """Unordered pairs, each once and sorted, with the sums of their weights."""
+    key = np.minimum(one, two).astype(np.int64) * count + np.maximum(one, two)
+    unique, where = np.unique(key, return_inverse=True)
+    length, contrast = (np.bincount(where, weight, len(unique)).astype(float) for weight in weights)
+    return np.stack([unique // max(count, 1), unique % max(count, 1)], 1), length, contrast
+
+
+def eliminate(graph: RegionGraph, smallest: int) -> tuple[RegionGraph, Int]:
+    """Regions under ``smallest`` pixels given to the neighbour most like them, in rounds until none is left.
+
+    Returns:
+        The graph of what is left, and (n,) int64: which of those every region has become part of. A small region
+        without a neighbour stays.
+    """
+    total = np.arange(len(graph))
+    while len(graph.edges):
+        distance = graph.colour_distances() + graph.contrasts / graph.lengths
+        best, _ = _cheapest(graph, distance)
+        chosen = best[(graph.sizes < smallest) & (best >= 0)]
+        if not len(chosen):
+            break
+        links = coo_array((np.ones(len(chosen)), tuple(graph.edges[chosen].T)), (len(graph), len(graph)))
+        count, group = connected_components(links, directed=False)
+        graph, total = graph.merge(group.astype(np.int64), count), group[total]
+    return graph, total
+
+
+def _cheapest(graph: RegionGraph, cost: Float) -> tuple[Int, Int]:
+    """(n,) int64 index of every region's cheapest edge, -1 without one; and (m,) int64 the edges' rank by cost."""
+    count = len(cost)
+    order = np.argsort(cost, kind="stable")
+    rank = np.empty(count, np.int64)
+    rank[order] = np.arange(count)
+    lowest = np.full(len(graph), count)
+    np.minimum.at(lowest, graph.edges[:, 0], rank)
+    np.minimum.at(lowest, graph.edges[:, 1], rank)
+    return np.append(order, -1)[lowest], rank
+
+
+@dataclass(frozen=True, eq=False)
+class RegionTree:
+    """Binary merging tree of n regions: nodes 0..n-1 are the regions, the root is the last node."""
+
+    tree: Any
+    """higra's Tree, with the leaves first and parents after their children."""
+    altitudes: Float
+    """(nodes,) float64: cost at which a node was made, not below its children's; leaves 0, joined islands inf."""
+
+    def count_above(self, altitude: float) -> int:
+        """Number of regions when every merge above this cost is undone."""
+        return int((self.altitudes > altitude).sum()) + 1
+
+    def cut(self, regions: int) -> Int:
+        """The horizontal cut with this many regions (or as many as there are islands, when that is more).
+
+        Returns:
+            (n,) int64: group 0..count-1 of every leaf, numbered by the order of their tops in the tree.
+        """
+        nodes, leaves = self.tree.num_vertices(), self.tree.num_leaves()
+        parents = self.tree.parents()
+        # the costliest merges are undone; nodes are sorted by altitude, so they are the last ones
+        undone = max(min(regions, leaves) - 1, int(np.isinf(self.altitudes).sum()))
+        follow = parents < nodes - undone
+        follow[-1] = False
+        tops = higra.propagate_sequential(self.tree, np.arange(nodes), follow)[:leaves]
+        return np.asarray(np.unique(tops, return_inverse=True)[1], np.int64)
+
+
+def merge_tree(graph: RegionGraph) -> RegionTree:
+    """Merge reciprocal nearest neighbours until one region is left."""
+    leaves = len(graph)
+    parents = np.zeros(2 * leaves - 1, np.int64)
+    heights = np.zeros(2 * leaves - 1)
+    node, made = np.arange(leaves), leaves
+    while len(graph.edges):
+        hubs, joined, cost = _stars(graph)
+        new = made + np.arange(len(hubs))
+        made += len(hubs)
+        heights[new] = cost
+        # within a star the merges follow one another: each takes up what the one before it made
+        follows = np.flatnonzero(hubs[1:] == hubs[:-1]) + 1
+        below = node[hubs]
+        below[follows] = new[follows - 1]
+        parents[below] = parents[node[joined]] = new
+        node[hubs] = new  # the last of a star stands
+        group = np.arange(leaves)
+        group[joined] = hubs
+        kept, group = np.unique(group, return_inverse=True)
+        node, leaves = node[kept], len(kept)
+        graph = graph.merge(group.astype(np.int64), leaves)
+    for island in node[1:]:
+        parents[[node[0], island]] = made
+        heights[made], node[0], made = np.inf, made, made + 1
+    return _sorted_tree(parents[:made], heights[:made], (made + 1) // 2)
+
+
+def _stars(graph: RegionGraph) -> tuple[Int, Int, Float]:
+    """One round of merges: (k,) hubs, (k,) regions that join them, (k,) costs; sorted by hub, then by cost."""
+    cost = graph.costs()
+    best, rank = _cheapest(graph, cost)
+    one, two = graph.edges.T
+    mutual = np.flatnonzero((best[one] == np.arange(len(cost))) & (best[two] == np.arange(len(cost))))
+    larger = graph.sizes[one[mutual]] >= graph.sizes[two[mutual]]
+    hub, leaf = np.where(larger, one[mutual], two[mutual]), np.where(larger, two[mutual], one[mutual])
+    limit = np.full(len(graph), -1.0)
+    limit[hub] = STAR * cost[mutual]
+    taken = np.zeros(len(graph), bool)
+    taken[hub] = taken[leaf] = True
+    free = np.flatnonzero(~taken & (best >= 0))
+    edge = best[free]
+    target = np.where(one[edge] == free, two[edge], one[edge])
+    near = cost[edge] <= limit[target]
+    hubs, joined = np.concatenate([hub, target[near]]), np.concatenate([leaf, free[near]])
+    edges = np.concatenate([mutual, edge[near]])
+    order = np.lexsort((rank[edges], hubs))
+    return hubs[order], joined[order], cost[edges[order]]
+
+
+def _sorted_tree(parents: Int, heights: Float, leaves: int) -> RegionTree:
+    """Nodes renumbered by altitude after making it grow towards the root."""
+    nodes = len(parents)
+    parents[-1] = nodes - 1
+    if nodes == 1:
+        return RegionTree(higra.Tree(parents), heights)
+    rising = higra.accumulate_and_max_sequential(higra.Tree(parents), heights, heights[:leaves], higra.Accumulators.max)
+    order = np.concatenate([np.arange(leaves), leaves + np.argsort(rising[leaves:], kind="stable")])
+    place = np.empty(nodes, np.int64)
+    place[order] = np.arange(nodes)
+    return RegionTree(higra.Tree(place[parents[order]]), rising[order])

@@ -1,0 +1,105 @@
+"""Plug-ins: segmenters and encoders by name, found through entry points, ours like a stranger's.
+
+What a plug-in returns is checked once, at the door, and refused with its name.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import numpy as np
+
+from geoalps.errors import OptionError, PluginError
+from geoalps.protocols import EmbeddingMap, Encoder, Image, Mask, PooledEmbeddings, Segmenter
+from geoalps.segments import Segments
+
+
+def names(group: str = "segmenters") -> list[str]:
+    """Installed plug-ins of ``segmenters`` or ``encoders``, sorted."""
+    return sorted(point.name for point in entry_points(group=f"geoalps.{group}"))
+
+
+def load_segmenter(segmenter: str | Segmenter, options: Mapping[str, Any] | None = None) -> Segmenter:
+    """A segmenter by name with its options, or the object that was given.
+
+    Raises:
+        PluginError: no such name, it cannot be imported, or what it makes is no segmenter.
+        OptionError: an option it does not know.
+    """
+    made = _load("segmenters", segmenter, options) if isinstance(segmenter, str) else segmenter
+    if not isinstance(made, Segmenter):
+        raise PluginError(f"{made!r} is no segmenter: it lacks segment(image, valid), partition or identity")
+    return made
+
+
+def load_encoder(encoder: str | Encoder, options: Mapping[str, Any] | None = None) -> Encoder:
+    """An encoder by name with its options, or the object that was given; errors as :func:`load_segmenter`."""
+    made = _load("encoders", encoder, options) if isinstance(encoder, str) else encoder
+    if not isinstance(made, Encoder):
+        raise PluginError(f"{made!r} is no encoder: it lacks encode(image, valid) or identity")
+    return made
+
+
+def _load(group: str, name: str, options: Mapping[str, Any] | None) -> Any:
+    found: dict[str, EntryPoint] = {point.name: point for point in entry_points(group=f"geoalps.{group}")}
+    if name not in found:
+        raise PluginError(f"there is no {group[:-1]} {name!r}; installed are {', '.join(sorted(found)) or 'none'}")
+    try:
+        factory = found[name].load()
+    except ImportError as error:
+        raise PluginError(f"{group[:-1]} {name!r} cannot be loaded ({error}); install what it needs") from error
+    given = {key: value for key, value in (options or {}).items() if value is not None}
+    known = inspect.signature(factory).parameters
+    for option in given:
+        if option not in known:
+            raise OptionError(f"{group[:-1]} {name!r} has no option {option!r}; it has {', '.join(known) or 'none'}")
+    return factory(**given)
+
+
+def check_result(name: str, image: Image, valid: Mask, result: Any) -> tuple[Segments, EmbeddingMap | PooledEmbeddings]:
+    """What a segmenter returned for one window, or a PluginError that says what is wrong with it."""
+    if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], Segments)):
+        raise PluginError(
+            f"segmenter {name!r} returned {type(result).__name__}; want (Segments, EmbeddingMap or PooledEmbeddings)"
+        )
+    segments, embedding = result
+    height, width = image.shape[:2]
+    boxes = segments.boxes
+    if len(segments) and (boxes.min() < 0 or boxes[:, 2].max() > height or boxes[:, 3].max() > width):
+        raise PluginError(f"segmenter {name!r} returned a segment that reaches out of its {height} x {width} window")
+    _, pixel = segments.pixels(width)
+    if not valid.ravel()[pixel].all():
+        raise PluginError(f"segmenter {name!r} returned segments with nodata pixels in them")
+    if isinstance(embedding, PooledEmbeddings):
+        _check_array(name, embedding.values, 2)
+        if len(embedding.values) != len(segments):
+            raise PluginError(
+                f"segmenter {name!r} returned {len(embedding.values)} embeddings for {len(segments)} segments"
+            )
+    elif isinstance(embedding, EmbeddingMap):
+        check_map(name, image, embedding)
+    else:
+        raise PluginError(f"segmenter {name!r} returned {type(embedding).__name__} for the embedding")
+    return segments, embedding
+
+
+def check_map(name: str, image: Image, embedding: Any) -> EmbeddingMap:
+    """An embedding map that fits its window, or a PluginError."""
+    if not isinstance(embedding, EmbeddingMap):
+        raise PluginError(f"{name!r} returned {type(embedding).__name__}; want an EmbeddingMap")
+    _check_array(name, embedding.values, 3)
+    if embedding.shape[0] < image.shape[0] or embedding.shape[1] < image.shape[1]:
+        raise PluginError(
+            f"{name!r} returned an embedding map of {embedding.shape} pixels for a window of {image.shape[:2]}"
+        )
+    return embedding
+
+
+def _check_array(name: str, values: Any, ndim: int) -> None:
+    if not isinstance(values, np.ndarray) or values.ndim != ndim or not np.issubdtype(values.dtype, np.floating):
+        raise PluginError(f"{name!r} returned embeddings that are no {ndim}-dimensional float array")
+    if not np.isfinite(values).all():
+        raise PluginError(f"{name!r} returned embeddings that are not finite")

@@ -1,0 +1,106 @@
+"""The seams of geoalps: what a segmenter, an encoder and a clusterer must do.
+
+A plug-in is any object with these methods; it inherits nothing. ``geoalps.testing.check_segmenter`` tries one, and
+``geoalps.plugins`` finds those that are installed by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoalps.segments import Segments
+
+Image = NDArray[np.uint8]
+"""(height, width, 3) uint8 RGB: one tile's window after the scene's stretch."""
+Mask = NDArray[np.bool_]
+"""(height, width) bool."""
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddingMap:
+    """An encoder's dense view of one tile's window."""
+
+    values: NDArray[np.float32]
+    """(channels, h, w) float32; cell (i, j) covers the same share of the window as pixel (i, j) of an h x w image."""
+    shape: tuple[int, int]
+    """(height, width) in pixels of the window that the h x w cells cover; padding is cut off already."""
+
+
+@dataclass(frozen=True, eq=False)
+class PooledEmbeddings:
+    """One vector per segment from a segmenter whose descriptors are no means over the mask (shape, ring contrast)."""
+
+    values: NDArray[np.float32]
+    """(n, channels) float32; row i belongs to segment i."""
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """Class-agnostic masks, and the embedding of the same encoder pass.
+
+    Must be deterministic, and safe to call from several threads on different tiles.
+    """
+
+    @property
+    def partition(self) -> bool:
+        """True when the segments cover every valid pixel exactly once: then no gate is applied to them."""
+        ...
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Name and every option that changes the result, as JSON values; goes into the store's fingerprint."""
+        ...
+
+    def segment(self, image: Image, valid: Mask) -> tuple[Segments, EmbeddingMap | PooledEmbeddings]:
+        """Segments of one tile's window.
+
+        Args:
+            image: (height, width, 3) uint8 RGB.
+            valid: (height, width) bool; False is nodata. No prompt, segment or embedding may come from there.
+
+        Returns:
+            Segments in the frame of ``image``, and either the dense embedding map to be pooled per mask or the
+            pooled embeddings themselves.
+        """
+        ...
+
+
+@runtime_checkable
+class Adaptive(Protocol):
+    """A segmenter that looks at some windows of a scene before it begins, so that it treats all tiles alike."""
+
+    def adapted(self, samples: Iterable[tuple[Image, Mask]]) -> Segmenter:
+        """A segmenter whose ``identity`` holds what was learnt from the samples, (image, valid) each."""
+        ...
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """A dense embedding; when given, it replaces the segmenter's own."""
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Name and every option that changes the result, as JSON values."""
+        ...
+
+    def encode(self, image: Image, valid: Mask) -> EmbeddingMap:
+        """Embedding map of one tile's window; see :class:`EmbeddingMap`."""
+        ...
+
+
+@runtime_checkable
+class Clusterer(Protocol):
+    """Turns object embeddings into classes, batch by batch."""
+
+    def partial_fit(self, batch: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
+        """Learn from (n, channels) float32 embeddings with (n,) float32 weights."""
+        ...
+
+    def assign(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """(n,) int64 class ids and (n,) float32 confidences of (n, channels) embeddings."""
+        ...

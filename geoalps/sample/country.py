@@ -1,0 +1,190 @@
+"""Where things grow: fields and farms, forests, parks."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from geoalps.sample import palette
+from geoalps.sample.plan import U
+from geoalps.sample.roads import ASPHALT, GROUND, LOT, MARK, PLOT, WATERSIDE
+from geoalps.sample.site import Site, ribbon
+from geoalps.sample.things import FIELD, OTHER, ROAD, WATER
+from geoalps.sample.town import house
+
+Box = tuple[float, float, float, float]
+"""s0, t0, s1, t1: a rectangle of a cell's parameters."""
+
+
+def fill_fields(site: Site) -> None:
+    """Fields of different crops, with strips of grass, hedges and single trees between them; perhaps a farm."""
+    rng = site.rng
+    site.ground(GROUND, site.quad(0, 0, 1, 1), palette.VERGE)
+    box = site.inset(1.5)
+    farm: Box | None = None
+    if rng.random() < 0.3:
+        a, b = 62 / site.breadth, 56 / site.depth
+        left, top = rng.random() < 0.5, rng.random() < 0.5
+        s, t = (box[0] if left else box[2] - a), (box[1] if top else box[3] - b)
+        farm = (s, t, s + a, t + b)
+    for plot in split(site, box, rng.uniform(7000, 30000)):
+        gap_s, gap_t = rng.uniform(0.6, 2.2) / site.breadth, rng.uniform(0.6, 2.2) / site.depth
+        lay_field(site, (plot[0] + gap_s, plot[1] + gap_t, plot[2] - gap_s, plot[3] - gap_t))
+        if rng.random() < 0.3:
+            hedge(site, plot)
+    if farm:
+        lay_farm(site, farm)
+
+
+def split(site: Site, box: Box, area: float) -> list[Box]:
+    """Cut a rectangle across its longer side until every piece is smaller than ``area`` square metres."""
+    length, width = (box[2] - box[0]) * site.breadth, (box[3] - box[1]) * site.depth
+    if length * width < area or min(length, width) < 30:
+        return [box]
+    cut = site.rng.uniform(0.32, 0.68)
+    if length * site.rng.uniform(0.6, 1.6) > width:
+        middle = box[0] + (box[2] - box[0]) * cut
+        halves = (box[0], box[1], middle, box[3]), (middle, box[1], box[2], box[3])
+    else:
+        middle = box[1] + (box[3] - box[1]) * cut
+        halves = (box[0], box[1], box[2], middle), (box[0], middle, box[2], box[3])
+    return [piece for half in halves for piece in split(site, half, area)]
+
+
+def lay_field(site: Site, box: Box) -> None:
+    """One field: a crop with rows along one of its sides, borders that are not quite straight."""
+    rng = site.rng
+    crop = palette.CROPS[int(rng.integers(len(palette.CROPS)))]
+    _, _, angle = site.pose((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+    length, width = (box[2] - box[0]) * site.breadth, (box[3] - box[1]) * site.depth
+    across = angle + (math.pi / 2 if length > width * rng.uniform(0.7, 1.3) else 0.0)
+    look = crop._replace(
+        colour=site.pick((crop.colour,)),
+        row_depth=crop.row_depth * rng.uniform(0.7, 1.3),
+        row_spacing=crop.row_spacing * rng.uniform(0.9, 1.25),
+        row_angle=across + rng.normal(0, 0.015),
+    )
+    outline = site.quad(*box)
+    site.ground(PLOT, outline + rng.normal(0, 0.5, outline.shape), look, FIELD, site.number())
+
+
+def hedge(site: Site, box: Box) -> None:
+    """Trees and bushes along one side of a field."""
+    rng = site.rng
+    line = (
+        site.line(box[0], box[1], box[2], box[1], 3.2)
+        if rng.random() < 0.5
+        else site.line(box[0], box[1], box[0], box[3], 3.2)
+    )
+    line = line[rng.random(len(line)) < rng.choice([0.25, 0.6, 0.9])]
+    radius = rng.uniform(1.2, 3.6, len(line))
+    site.wood(line + rng.normal(0, 0.6, line.shape), radius, rng.random(len(line)) < 0.05)
+
+
+def lay_farm(site: Site, box: Box) -> None:
+    """A yard with a house, barns and trees."""
+    rng = site.rng
+    site.ground(PLOT + 1, site.quad(*box), palette.LAWN)
+    s0, t0, s1, t1 = box
+    inner = s0 + 0.1 * (s1 - s0), t0 + 0.12 * (t1 - t0), s1 - 0.1 * (s1 - s0), t1 - 0.1 * (t1 - t0)
+    site.ground(LOT, site.quad(*inner), palette.GRAVEL if rng.random() < 0.6 else palette.OLD_ASPHALT)
+    spots = [(0.25, 0.22, 0.0), (0.78, 0.45, math.pi / 2), (0.3, 0.78, 0.0)]
+    for n, (a, b, turn) in enumerate(spots):
+        x, y, angle = site.pose(s0 + a * (s1 - s0), t0 + b * (t1 - t0))
+        if n == 0:
+            house(site, (x, y, angle), rng.uniform(12, 16), 10, int(rng.integers(4)))
+        elif rng.random() < 0.85:
+            colour = site.pick(palette.TILES if rng.random() < 0.6 else palette.HALL_ROOFS[2:6])
+            site.block((x, y, angle + turn), rng.uniform(18, 30), rng.uniform(10, 14), 5.5, "gable", colour, 0.45, 1.2)
+    for _ in range(int(rng.integers(6, 14))):
+        x, y, _ = site.pose(rng.uniform(s0, s1), float(rng.choice([t0, t1])) + rng.normal(0, 4) / site.depth)
+        site.tree(x, y, rng.uniform(1.8, 4.5))
+    for _ in range(int(rng.integers(0, 4))):
+        x, y, angle = site.pose(s0 + rng.uniform(0.4, 0.62) * (s1 - s0), t0 + rng.uniform(0.35, 0.6) * (t1 - t0))
+        (site.car if rng.random() < 0.7 else site.lorry)(x, y, angle + rng.uniform(0, math.pi))
+
+
+def fill_forest(site: Site) -> None:
+    """Crown by crown, in stands of leaf trees and conifers, with a glade now and then."""
+    rng = site.rng
+    site.ground(GROUND, site.quad(0, 0, 1, 1), palette.VERGE)
+    s0, t0, s1, t1 = site.inset(1.0)
+    outline = site.quad(s0, t0, s1, t1)
+    site.ground(PLOT, outline + rng.normal(0, 1.2, outline.shape), palette.FOREST_FLOOR)
+    space = rng.uniform(4.9, 5.9)
+    s, t = np.meshgrid(np.arange(s0, s1, space / site.breadth), np.arange(t0, t1, space / site.depth))
+    s = np.clip(s.ravel() + rng.uniform(-0.45, 0.45, s.size) * space / site.breadth, s0, s1)
+    t = np.clip(t.ravel() + rng.uniform(-0.45, 0.45, t.size) * space / site.depth, t0, t1)
+    stand = np.cos(rng.uniform(4, 9) * s + rng.uniform(0, 6)) + np.cos(rng.uniform(4, 9) * t + rng.uniform(0, 6))
+    keep = rng.random(s.size) < 0.94
+    if rng.random() < 0.6:
+        a, b, size = rng.uniform(0.2, 0.8), rng.uniform(0.2, 0.8), rng.uniform(0.06, 0.15)
+        away = np.hypot(s - a, (t - b) * rng.uniform(0.6, 1.6))
+        keep &= away > size * (1 + 0.3 * rng.standard_normal(s.size) * 0.4)
+        x, y, _ = site.pose(a, b)
+        site.ground(PLOT + 1, site.shore(x, y, size * site.breadth * 1.05, 0.2), palette.MEADOW)
+    needles = stand + rng.normal(0, 0.35, s.size) > rng.uniform(0.2, 1.4)
+    radius = np.where(needles, rng.uniform(1.9, 3.2, s.size), rng.uniform(2.2, 4.8, s.size))
+    site.wood(site.at(s[keep], t[keep]), radius[keep], needles[keep])
+
+
+def fill_park(site: Site) -> None:
+    """A lake or pond, paths, lawns, clumps of trees, perhaps a football pitch."""
+    rng = site.rng
+    site.ground(GROUND, site.quad(0, 0, 1, 1), palette.LAWN._replace(colour=site.pick(palette.GARDENS[:3])))
+    s0, t0, s1, t1 = site.inset(4.0)
+    x, y, _ = site.pose(rng.uniform(0.36, 0.64), rng.uniform(0.36, 0.64))
+    reach = rng.uniform(22, 62)
+    shore = site.shore(x, y, reach)
+    centre = np.array([x, y])
+    site.ground(PLOT, centre + (shore - centre) * (1 + 4.5 / reach), palette.BANK)
+    site.ground(WATERSIDE, shore, palette.LAKE, WATER, site.number())
+    way = centre + (shore - centre) * (1 + 12 / reach)
+    site.ground(ASPHALT - 1, ribbon(np.concatenate([way, way[:2]]), 2.4), palette.GRAVEL, ROAD, site.number())
+    for s, t in ((s0, t0), (s1, t0), (s1, t1), (s0, t1)):
+        if rng.random() < 0.7:
+            start = site.at([s], [t])[0]
+            end = way[int(np.argmin(np.hypot(*(way - start).T)))]
+            k = np.linspace(0, 1, 20)[:, None]
+            bend = np.array([end[1] - start[1], start[0] - end[0]]) * rng.uniform(-0.2, 0.2)
+            line = start + (end - start) * k + bend * (4 * k * (1 - k))
+            site.ground(ASPHALT - 1, ribbon(line, 2.2), palette.GRAVEL, ROAD, site.number())
+    for _ in range(int(rng.integers(18, 34))):
+        clump(site, centre, reach * 1.35 + 6)
+    if reach < 40 and rng.random() < 0.6:
+        lay_pitch(site, centre, reach)
+
+
+def clump(site: Site, centre: np.ndarray[tuple[int], np.dtype[np.float64]], free: float) -> None:
+    """A few trees together, outside of the circle of ``free`` metres around a lake."""
+    rng = site.rng
+    s0, t0, s1, t1 = site.inset(5.0)
+    middle = site.at([rng.uniform(s0, s1)], [rng.uniform(t0, t1)])
+    places = middle + rng.normal(0, 6, (int(rng.integers(1, 8)), 2))
+    places = places[np.hypot(*(places - centre).T) > free]
+    site.wood(places, rng.uniform(2, 5.2, len(places)), rng.random(len(places)) < 0.2)
+
+
+def lay_pitch(site: Site, centre: np.ndarray[tuple[int], np.dtype[np.float64]], reach: float) -> None:
+    """A football pitch with mowing stripes and white lines, in the corner furthest from the lake."""
+    corners = [(s, t) for s in (0.26, 0.74) for t in (0.26, 0.74)]
+    far = max(corners, key=lambda spot: float(np.hypot(*(site.at([spot[0]], [spot[1]])[0] - centre))))
+    x, y, angle = site.pose(*far, U)
+    if math.hypot(x - centre[0], y - centre[1]) < reach + 55:
+        return
+    along = np.array([math.cos(angle), math.sin(angle)])
+    right = np.array([-along[1], along[0]])
+
+    def stretch(a0: float, b0: float, a1: float, b1: float) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+        return np.array([np.array([x, y]) + a * along + b * right for a, b in ((a0, b0), (a1, b1))])
+
+    look = palette.PITCH._replace(row_angle=angle)
+    site.ground(LOT, ribbon(stretch(-48, 0, 48, 0), 62), look, OTHER)
+    for line in ((-43, -27, 43, -27), (-43, 27, 43, 27), (-43, -27, -43, 27), (43, -27, 43, 27), (0, -27, 0, 27)):
+        site.ground(MARK, ribbon(stretch(*line), 0.4), palette.PAINT, paint=True)
+    for side in (-1, 1):
+        for line in ((43, -13, 30, -13), (43, 13, 30, 13), (30, -13, 30, 13)):
+            site.ground(
+                MARK, ribbon(stretch(side * line[0], line[1], side * line[2], line[3]), 0.4), palette.PAINT, paint=True
+            )
