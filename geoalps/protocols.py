@@ -28,7 +28,8 @@ class EmbeddingMap:
     values: NDArray[np.float32]
     """(channels, h, w) float32; cell (i, j) covers the same share of the window as pixel (i, j) of an h x w image."""
     shape: tuple[int, int]
-    """(height, width) in pixels of the window that the h x w cells cover; padding is cut off already."""
+    """(height, width) in pixels that the h x w cells cover; may exceed the window at the bottom and the right by less
+    than a cell, where the window is no whole number of cells."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,8 +98,8 @@ class Encoder(Protocol):
 class Clusterer(Protocol):
     """Turns object embeddings into classes, batch by batch."""
 
-    def partial_fit(self, batch: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
-        """Learn from (n, channels) float32 embeddings with (n,) float32 weights."""
+    def partial_fit(self, batch: NDArray[np.float32]) -> None:
+        """Learn from (n, channels) float32 embeddings."""
         ...
 
     def assign(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

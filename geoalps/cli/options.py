@@ -13,7 +13,7 @@ from rich.console import Console
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class Numbers(click.ParamType):  # type: ignore[type-arg,unused-ignore] - generic since click 8.4 only
+class Numbers(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     """Comma-separated whole numbers: ``4,3,2``."""
 
     name = "N[,N,N]"
@@ -28,7 +28,7 @@ class Numbers(click.ParamType):  # type: ignore[type-arg,unused-ignore] - generi
             self.fail(f"{value!r} is no list of whole numbers like 4,3,2", param, ctx)
 
 
-class KeyValue(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+class KeyValue(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     """``name=value`` with a JSON value, or text where it is none."""
 
     name = "NAME=VALUE"

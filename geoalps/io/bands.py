@@ -47,6 +47,11 @@ def choose_bands(wanted: Sequence[int] | None, colours: Sequence[ColorInterp], n
     return bands * 3 if len(bands) == 1 else bands
 
 
+def further_bands(chosen: tuple[int, ...], colours: Sequence[ColorInterp]) -> tuple[int, ...]:
+    """1-based bands that hold data and are not among the chosen ones."""
+    return tuple(i for i, colour in enumerate(colours, 1) if colour != ColorInterp.alpha and i not in chosen)
+
+
 def colour_table(entries: Mapping[int, tuple[int, int, int, int]], dtype: str) -> NDArray[np.uint8]:
     """(4, 256 or 65536) uint8 RGBA of every value of a palette band; values without an entry are transparent."""
     table = np.zeros((4, 256 if dtype == "uint8" else 65536), np.uint8)

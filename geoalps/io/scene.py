@@ -15,7 +15,7 @@ import math
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -33,10 +33,10 @@ from rasterio.enums import ColorInterp
 from rasterio.vrt import WarpedVRT
 from rioxarray.exceptions import RioXarrayError
 
-from geoalps.errors import SceneError
+from geoalps.errors import OptionError, SceneError
 from geoalps.grid import TileGrid, Window
 from geoalps.io import sources
-from geoalps.io.bands import Values, choose_bands
+from geoalps.io.bands import Values, choose_bands, further_bands
 from geoalps.io.sampling import CellAreas, sample
 from geoalps.io.sources import ArraySource, RasterSource, Source
 from geoalps.io.stretch import Stretch
@@ -67,6 +67,18 @@ class Scene:
     """The value that is no data, as overridden or else as in the file."""
     source: Source = field(repr=False)
     """What reads the bands."""
+    further_bands: tuple[int, ...] = ()
+    """Data bands besides ``bands``; none when the caller chose the bands."""
+
+    def with_bands(self, bands: tuple[int, ...]) -> Scene:
+        """The same scene seen in three other bands.
+
+        Raises:
+            OptionError: there is no such band.
+        """
+        if max(bands) > self.band_count or len(bands) != 3:
+            raise OptionError(f"{self.name} has {self.band_count} bands; bands {', '.join(map(str, bands))} are wanted")
+        return replace(self, bands=bands, further_bands=(), source=replace(self.source, bands=bands))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -149,7 +161,7 @@ class Scene:
         grid = grid or TileGrid(self.shape)
         if grid.shape != self.shape:
             raise ValueError(f"a grid over {grid.shape} pixels does not fit {self.name} of {self.shape}")
-        data = dask.array.map_blocks(  # type: ignore[no-untyped-call]
+        data = dask.array.map_blocks(
             partial(_read_core, self, grid),
             chunks=((3,), *grid.chunks),
             dtype=self.dtype,
@@ -254,7 +266,9 @@ def _from_raster(path: str, shown: str, bands: Sequence[int] | None, nodata: flo
         overviews = tuple(dataset.overviews(first))
         bands_of = RasterSource(path, shown, chosen, dtype, palette, nodata, dataset.shape, block, overviews)
         own = dataset.nodatavals[first - 1] if nodata is None else nodata
-        return Scene(_stem(shown), shown, dataset.crs or None, dataset.transform, chosen, dataset.count, own, bands_of)
+        further = () if bands is not None or palette is not None else further_bands(chosen, dataset.colorinterp)
+        place = dataset.crs or None, dataset.transform
+        return Scene(_stem(shown), shown, *place, chosen, dataset.count, own, bands_of, further)
 
 
 def _from_array(array: xarray.DataArray, bands: Sequence[int] | None, nodata: float | None) -> Scene:
@@ -281,7 +295,8 @@ def _from_array(array: xarray.DataArray, bands: Sequence[int] | None, nodata: fl
         encoded = array.rio.encoded_nodata if array.dtype.kind != "f" else None
         nodata = encoded if encoded is not None else array.rio.nodata
     own = None if nodata is None else float(nodata)
-    return Scene(name, None, crs, transform, chosen, len(array), own, ArraySource(array, name, chosen, own))
+    further = () if bands is not None else further_bands(chosen, [ColorInterp.undefined] * len(array))
+    return Scene(name, None, crs, transform, chosen, len(array), own, ArraySource(array, name, chosen, own), further)
 
 
 def _read_core(scene: Scene, grid: TileGrid, block_id: tuple[int, int, int]) -> Values:

@@ -22,7 +22,6 @@ BUFFER = 65_536
 """Objects held at once and shuffled among one another."""
 BATCH = 4096
 PASSES = 5
-Weights = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,49 +33,33 @@ class _Population:
     def tiles(self) -> list[tuple[ObjectEmbeddings, int]]:
         return [(scene, number) for scene in self.scenes for number in range(len(scene.store.grid))]
 
-    def read(self, scene: ObjectEmbeddings, number: int) -> tuple[Embeddings, Weights]:
-        """Embeddings and weights of the objects that begin in one tile."""
+    def read(self, scene: ObjectEmbeddings, number: int) -> Embeddings:
+        """Embeddings of the objects that begin in one tile."""
         grid = scene.store.grid
-        ids, values = scene.of_tile(number, grid[divmod(number, grid.cols)])
-        return values, weight_of(scene.objects.areas[ids])
+        return scene.of_tile(number, grid[divmod(number, grid.cols)])[1]
 
-    def __iter__(self) -> Iterator[tuple[Embeddings, Weights]]:
-        for scene, number in self.tiles():
-            values, weights = self.read(scene, number)
-            if len(values):
-                yield values, weights
+    def __iter__(self) -> Iterator[Embeddings]:
+        parts = (self.read(scene, number) for scene, number in self.tiles())
+        return (values for values in parts if len(values))
 
-    def shuffled(self, seed: Sequence[int]) -> Iterator[tuple[Embeddings, Weights]]:
+    def shuffled(self, seed: Sequence[int]) -> Iterator[Embeddings]:
         """Batches of rows drawn from many tiles at a time: neighbours in the scene are strangers in a batch."""
         rng = np.random.default_rng(seed)
         tiles, held, count = self.tiles(), [], 0
         for place in rng.permutation(len(tiles)):
             held.append(self.read(*tiles[place]))
-            count += len(held[-1][0])
+            count += len(held[-1])
             if count >= BUFFER:
                 yield from _batches(held, rng)
                 held, count = [], 0
         yield from _batches(held, rng)
 
 
-def weight_of(areas: NDArray[np.int64]) -> Weights:
-    """How much an object counts in the clustering: the square root of its area in pixels.
-
-    Halfway between counting objects, where a thousand cars outvote the sea, and counting pixels, where no car is ever
-    heard.
-    """
-    return np.asarray(np.sqrt(np.maximum(areas, 1)), float)
-
-
-def _batches(held: list[tuple[Embeddings, Weights]], rng: np.random.Generator) -> Iterator[tuple[Embeddings, Weights]]:
-    held = [part for part in held if len(part[0])]
-    if not held:
-        return
-    values, weights = np.concatenate([v for v, _ in held]), np.concatenate([w for _, w in held])
-    order = rng.permutation(len(values))
-    for start in range(0, len(order), BATCH):
-        pick = order[start : start + BATCH]
-        yield values[pick], weights[pick]
+def _batches(held: list[Embeddings], rng: np.random.Generator) -> Iterator[Embeddings]:
+    held = [values for values in held if len(values)]
+    if held:
+        values = rng.permutation(np.concatenate(held))
+        yield from (values[start : start + BATCH] for start in range(0, len(values), BATCH))
 
 
 def fit(
@@ -101,6 +84,7 @@ def fit(
         "segmenter": stores[0].adapted or stores[0].fingerprint["segmenter"],
         "encoder": stores[0].fingerprint["encoder"],
         "stretch": stores[0].fingerprint["stretch"],
+        "spectra": stores[0].fingerprint["spectra"],
         "bands": stores[0].fingerprint["scene"]["bands"],
         "scenes": [store.fingerprint["scene"]["name"] for store in stores],
         "objects": count,
@@ -109,13 +93,11 @@ def fit(
     if not count:
         progress.advance(PASSES + 1)
         return ClassModel(np.zeros((0, len(mean))), scaling, (), source)
-    sample, weights = _sample(population, count)
-    learner = OnlineKMeans.seeded(scaling(sample).astype(float), weights, k, seed)
+    learner = OnlineKMeans.seeded(scaling(_sample(population, count)), k, seed)
     progress.advance()
 
-    def batches(number: int) -> Iterator[tuple[Embeddings, NDArray[np.float32]]]:
-        for values, weight in population.shuffled([seed, number]):
-            yield scaling(values), weight.astype(np.float32)
+    def batches(number: int) -> Iterator[Embeddings]:
+        yield from (scaling(values) for values in population.shuffled([seed, number]))
         progress.advance()
 
     learner.fit(batches, PASSES)
@@ -135,7 +117,7 @@ def _same_embedding(stores: list[Store]) -> None:
 def _moments(population: _Population) -> tuple[int, NDArray[np.float64], NDArray[np.float64]]:
     """Number of objects, mean and covariance of their embeddings, streamed; each object counts once."""
     count, total, square, shift = 0, np.zeros(0), np.zeros((0, 0)), np.zeros(0)
-    for values, _ in population:
+    for values in population:
         if not count:
             # centred on the first tile's mean, or the squares would swallow the differences
             shift = values.astype(float).mean(0)
@@ -150,13 +132,11 @@ def _moments(population: _Population) -> tuple[int, NDArray[np.float64], NDArray
     return count, shift + mean, square / count - np.outer(mean, mean)
 
 
-def _sample(population: _Population, count: int) -> tuple[Embeddings, Weights]:
+def _sample(population: _Population, count: int) -> Embeddings:
     """At most SAMPLE objects, evenly spaced in the order of the tiles."""
     chosen = np.unique(np.linspace(0, count - 1, min(SAMPLE, count)).round().astype(np.int64))
-    values, weights, before = [], [], 0
-    for part, weight in population:
-        pick = chosen[(chosen >= before) & (chosen < before + len(part))] - before
-        values.append(part[pick])
-        weights.append(weight[pick])
+    values, before = [], 0
+    for part in population:
+        values.append(part[chosen[(chosen >= before) & (chosen < before + len(part))] - before])
         before += len(part)
-    return np.concatenate(values), np.concatenate(weights)
+    return np.concatenate(values)

@@ -2,16 +2,17 @@ r"""OnlineKMeans: k-means in mini-batches that never holds all embeddings.
 
 A batch is assigned with the centres as they stand, then every centre moves to the running mean of all it was given:
 
-.. math:: c \leftarrow \frac{n c + \sum w x}{n + \sum w}, \qquad n \leftarrow n + \sum w
+.. math:: c \leftarrow \frac{n c + \sum x}{n + m}, \qquad n \leftarrow n + m
 
-Several passes over batches that are shuffled across tiles; at the start of each pass the counts decay, so that the
-centres can leave what the first, poor assignment gave them. Seeds are k-means++ on a sample across all tiles.
+for the m vectors nearest to c. Several passes over batches that are shuffled across tiles; at the start of each pass
+the counts decay, so that the centres can leave what the first, poor assignment gave them. Seeds are k-means++ on a
+sample across all tiles.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from geoalps.errors import OptionError
 
 Vectors = NDArray[np.float64]
+Batch = NDArray[np.float32]
 
 
 @dataclass(eq=False)
@@ -28,19 +30,16 @@ class OnlineKMeans:
     centres: Vectors
     """(k, channels) float64."""
     counts: Vectors
-    """(k,) float64: weight behind every centre."""
-    loss: float = field(default=0.0)
-    """Sum over all batches of weight x squared distance at the time: the online loss."""
+    """(k,) float64: vectors behind every centre."""
+    loss: float = 0.0
+    """Sum over all batches of the squared distance at the time: the online loss."""
 
     @classmethod
-    def seeded(
-        cls, sample: Vectors, weights: Vectors, k: int, seed: int, starts: int = 8, rounds: int = 12
-    ) -> OnlineKMeans:
+    def seeded(cls, sample: Batch, k: int, seed: int, starts: int = 8, rounds: int = 12) -> OnlineKMeans:
         """Centres from a sample: the best of several k-means++ starts after a few rounds of Lloyd's algorithm.
 
         Args:
-            sample: (n, channels) float64.
-            weights: (n,) float64, positive.
+            sample: (n, channels) embeddings.
             k: centres wanted.
             seed: of the random numbers.
             starts: k-means++ starts to choose from.
@@ -49,67 +48,55 @@ class OnlineKMeans:
         Raises:
             OptionError: fewer distinct vectors in the sample than centres wanted.
         """
-        distinct = len(np.unique(sample, axis=0))
+        x = sample.astype(np.float64)
+        distinct = len(np.unique(x, axis=0))
         if distinct < k:
             raise OptionError(
-                f"{k} classes were asked for, but there are only {distinct} distinct objects; "
-                f"use -k {max(distinct, 1)} or fewer"
+                f"{k} classes were asked for, but there are only {distinct} distinct objects; use -k {distinct} or fewer"
             )
-        best: tuple[float, Vectors] | None = None
-        for start in range(starts):
-            centres = _plus_plus(sample, weights, k, np.random.default_rng([seed, start]))
-            for _ in range(rounds):
-                centres = _lloyd(sample, weights, centres)
-            loss = float((weights * _nearest(sample, centres)[1]).sum())
-            if best is None or loss < best[0]:
-                best = (loss, centres)
-        assert best is not None  # noqa: S101 - starts is at least one
-        return cls(best[1], np.zeros(k))
+        tried = [_refined(x, _plus_plus(x, k, np.random.default_rng([seed, start])), rounds) for start in range(starts)]
+        return cls(min(tried, key=lambda result: result[0])[1], np.zeros(k))
 
-    def partial_fit(self, batch: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
-        """Learn from (n, channels) embeddings with (n,) weights, in the order of the module's formula."""
-        x, w = batch.astype(np.float64), weights.astype(np.float64)
-        nearest, distance = _nearest(x, self.centres)
-        self.loss += float((w * distance).sum())
-        mass = np.bincount(nearest, w, len(self.centres))
-        got = mass > 0
-        moved = _sums(x, w, nearest, len(self.centres))
-        total = self.counts + mass
-        self.centres[got] = (self.counts[got, None] * self.centres[got] + moved[got]) / total[got, None]
-        self.counts = total
+    def partial_fit(self, batch: Batch) -> None:
+        """Learn from (n, channels) embeddings by the module's formula."""
+        x = batch.astype(np.float64)
+        self._learn(x, *_nearest(x, self.centres))
 
-    def assign(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def assign(self, batch: Batch) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Nearest centre of (n, channels) embeddings, and the margin 1 - d1 / d2 to the second nearest, 0..1."""
         return assign(batch, self.centres)
 
-    def fit(
-        self,
-        batches: Callable[[int], Iterable[tuple[NDArray[np.float32], NDArray[np.float32]]]],
-        passes: int = 4,
-        decay: float = 0.1,
-    ) -> None:
+    def fit(self, batches: Callable[[int], Iterable[Batch]], passes: int = 4, decay: float = 0.1) -> None:
         """Learn in several passes.
 
         Args:
-            batches: gives the (embeddings, weights) batches of a pass, shuffled anew for each.
+            batches: gives the embeddings of a pass, batch by batch, shuffled anew for each.
             passes: over all batches.
             decay: what the counts are multiplied with before every pass.
         """
         for number in range(passes):
             self.counts *= decay
-            seen, far = np.zeros(len(self.centres)), _Farthest(len(self.centres))
-            for batch, weights in batches(number):
-                nearest, distance = _nearest(batch.astype(np.float64), self.centres)
-                seen += np.bincount(nearest, weights, len(seen))
-                far.feed(batch, distance)
-                self.partial_fit(batch, weights)
-            dead = np.flatnonzero(seen == 0)
-            if len(dead) and number + 1 < passes:
-                self._revive(dead, far)
+            chosen, far = np.zeros(len(self.centres)), _Farthest(len(self.centres))
+            for batch in batches(number):
+                x = batch.astype(np.float64)
+                nearest, distance = _nearest(x, self.centres)
+                chosen += np.bincount(nearest, minlength=len(chosen))
+                far.feed(x, distance)
+                self._learn(x, nearest, distance)
+            if number + 1 < passes:
+                self._revive(np.flatnonzero(chosen == 0), far.vectors)
 
-    def _revive(self, dead: NDArray[np.int64], far: _Farthest) -> None:
+    def _learn(self, x: Vectors, nearest: NDArray[np.int64], distance: Vectors) -> None:
+        self.loss += float(distance.sum())
+        mass = np.bincount(nearest, minlength=len(self.centres))
+        got, total = mass > 0, self.counts + mass
+        moved = self.counts[:, None] * self.centres + _sums(x, nearest, len(self.centres))
+        self.centres[got] = moved[got] / total[got, None]
+        self.counts = total
+
+    def _revive(self, dead: NDArray[np.int64], farthest: Vectors) -> None:
         """Centres that nothing chose go to the vectors that were farthest from any centre."""
-        for centre, vector in zip(dead, far.vectors, strict=False):
+        for centre, vector in zip(dead, farthest, strict=False):
             self.centres[centre], self.counts[centre] = vector, 0
 
 
@@ -121,22 +108,22 @@ class _Farthest:
         self.distances: Vectors = np.zeros(0)
         self.vectors: Vectors = np.zeros((0, 0))
 
-    def feed(self, batch: NDArray[np.float32], distance: Vectors) -> None:
-        vectors = batch.astype(np.float64)
+    def feed(self, x: Vectors, distance: Vectors) -> None:
         if len(self.distances):
-            distance, vectors = np.concatenate([self.distances, distance]), np.concatenate([self.vectors, vectors])
+            distance, x = np.concatenate([self.distances, distance]), np.concatenate([self.vectors, x])
         order = np.argsort(-distance, kind="stable")[: self.keep]
-        self.distances, self.vectors = distance[order], vectors[order]
+        self.distances, self.vectors = distance[order], x[order]
 
 
-def assign(batch: NDArray[np.float32], centres: Vectors) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def assign(batch: Batch, centres: Vectors) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """(n,) int64 nearest centres and (n,) float32 margins 1 - d1 / d2 (1 with a single centre)."""
     distance = _distances(batch.astype(np.float64), centres)
     nearest = distance.argmin(1)
     if len(centres) < 2:
         return nearest, np.ones(len(batch), np.float32)
     first, second = np.partition(distance, 1, axis=1)[:, :2].T
-    margin = 1 - np.sqrt(first / np.maximum(second, np.finfo(float).tiny))
+    # two centres on one spot leave no margin
+    margin = 1 - np.sqrt(np.divide(first, second, out=np.ones(len(batch)), where=second > 0))
     return nearest, margin.astype(np.float32)
 
 
@@ -151,25 +138,25 @@ def _nearest(x: Vectors, centres: Vectors) -> tuple[NDArray[np.int64], Vectors]:
     return nearest, distance[np.arange(len(x)), nearest]
 
 
-def _sums(x: Vectors, weights: Vectors, group: NDArray[np.int64], k: int) -> Vectors:
-    """(k, channels) weighted sums by group."""
-    return np.stack([np.bincount(group, weights * channel, k) for channel in x.T], 1)
+def _sums(x: Vectors, group: NDArray[np.int64], k: int) -> Vectors:
+    """(k, channels) sums by group."""
+    return np.stack([np.bincount(group, channel, k) for channel in x.T], 1)
 
 
-def _lloyd(x: Vectors, weights: Vectors, centres: Vectors) -> Vectors:
-    """One round of Lloyd's algorithm; an empty centre stays where it is."""
-    nearest, _ = _nearest(x, centres)
-    mass = np.bincount(nearest, weights, len(centres))
-    moved = _sums(x, weights, nearest, len(centres)) / np.maximum(mass, np.finfo(float).tiny)[:, None]
-    return np.where(mass[:, None] > 0, moved, centres)
+def _refined(x: Vectors, centres: Vectors, rounds: int) -> tuple[float, Vectors]:
+    """Loss and centres after some rounds of Lloyd's algorithm; an empty centre stays where it is."""
+    for _ in range(rounds):
+        nearest, _ = _nearest(x, centres)
+        mass = np.bincount(nearest, minlength=len(centres))[:, None]
+        centres = np.where(mass > 0, _sums(x, nearest, len(centres)) / np.maximum(mass, 1), centres)
+    return float(_nearest(x, centres)[1].sum()), centres
 
 
-def _plus_plus(x: Vectors, weights: Vectors, k: int, rng: np.random.Generator) -> Vectors:
-    """k-means++: each seed drawn with a chance in proportion to weight x squared distance to the nearest seed."""
-    chosen = [int(rng.choice(len(x), p=weights / weights.sum()))]
+def _plus_plus(x: Vectors, k: int, rng: np.random.Generator) -> Vectors:
+    """k-means++: each seed drawn with a chance in proportion to its squared distance to the nearest seed."""
+    chosen = [int(rng.integers(len(x)))]
     distance = ((x - x[chosen[0]]) ** 2).sum(1)
     while len(chosen) < k:
-        mass = weights * distance
-        chosen.append(int(rng.choice(len(x), p=mass / mass.sum())))
+        chosen.append(int(rng.choice(len(x), p=distance / distance.sum())))
         distance = np.minimum(distance, ((x - x[chosen[-1]]) ** 2).sum(1))
     return x[chosen].copy()

@@ -1,8 +1,8 @@
 """Seams: which segments of neighbouring tiles are one object, and whose shape it takes.
 
 Ownership is of objects, not of pixels, so that no object is cut by a ruler. Two tiles see a common *band* (the
-overlap of their windows). Segments of the two match when they agree there, IoU > 1/2, and when their cuts agree: where
-one runs on across a side of the other's window, the other must be cut by that side. Matched segments are one object:
+overlap of their windows). Segments of the two match when they agree there, IoU > 1/2, and when each is cut where the
+other runs on: what ends inside its window is not one with what goes on beyond it. Matched segments are one object:
 
 * an object that some tile saw whole takes that tile's shape; a tile whose core holds the centre goes first;
 * an object that every tile saw cut is the union of its pieces;
@@ -82,8 +82,10 @@ def match(tile: Tile, segments: Segments, other: Tile, others: Segments, scene: 
     two = others.shift(other.window.row0 - band.row0, other.window.col0 - band.col0).clip(Window(0, 0, *band.shape))
     first, second, common = overlaps(one, two, band)
     union = one.areas[first] + two.areas[second] - common
-    cuts = Sight.of(tile, segments, scene).cuts[first], Sight.of(other, others, scene).cuts[second]
-    keep = (common > AGREEMENT * union) & _cuts_agree(*cuts, *_facing(tile, other))
+    facing = _facing(tile, other)
+    cut = (Sight.of(tile, segments, scene).cuts & facing[0]) > 0, (Sight.of(other, others, scene).cuts & facing[1]) > 0
+    runs_on = segments.areas > one.areas, others.areas > two.areas
+    keep = (common > AGREEMENT * union) & (cut[1][second] | ~runs_on[0][first]) & (cut[0][first] | ~runs_on[1][second])
     return Matches(first[keep], second[keep], common[keep])
 
 
@@ -110,15 +112,6 @@ def _facing(tile: Tile, other: Tile) -> tuple[np.uint8, np.uint8]:
     if other.col != tile.col:
         ours, theirs = (ours | EAST, theirs | WEST) if other.col > tile.col else (ours | WEST, theirs | EAST)
     return ours, theirs
-
-
-def _cuts_agree(
-    ours: NDArray[np.uint8], theirs: NDArray[np.uint8], our_facing: np.uint8, their_facing: np.uint8
-) -> NDArray[np.bool_]:
-    """Both are cut where the tiles meet, or they are cut alike everywhere else."""
-    meet = ((ours & our_facing) > 0) & ((theirs & their_facing) > 0)
-    agree: NDArray[np.bool_] = meet | ((ours & ~our_facing) == (theirs & ~their_facing))
-    return agree
 
 
 @dataclass(frozen=True, eq=False)

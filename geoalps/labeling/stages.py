@@ -28,6 +28,7 @@ from geoalps.labeling.fitting import fit
 from geoalps.labeling.labelling import Labelling, write_product
 from geoalps.labeling.pool import pool
 from geoalps.labeling.seams import Sight
+from geoalps.labeling.spectra import Spectra
 from geoalps.labeling.tasks import Progress, run_tiles
 from geoalps.plugins import check_map, check_result, load_encoder, load_segmenter
 from geoalps.protocols import Adaptive, Encoder, PooledEmbeddings, Segmenter
@@ -57,6 +58,7 @@ def segment(
     path: str | Path | None = None,
     encoder: str | Encoder | None = None,
     stretch: Stretch | None = None,
+    spectra: Spectra | None = None,
     max_area_fraction: float = MAX_AREA_FRACTION,
     workers: int | None = None,
     overwrite: bool = False,
@@ -72,6 +74,8 @@ def segment(
         path: the store's directory; ``NAME_labels/work`` beside the scene by default.
         encoder: replaces the segmenter's own embedding.
         stretch: to uint8; fitted on the scene by default.
+        spectra: bands whose means are appended to the embeddings; by default those beyond the three that a
+            segmenter sees, unless the scene was opened with bands of the caller's choice.
         max_area_fraction: masks over this share of a tile's window are dropped, unless the window cuts them or the
             segmenter partitions the image (0.3 in the paper; that paper has no windows and drops those as well).
         workers: threads; one a core by default.
@@ -91,12 +95,14 @@ def segment(
     chosen = load_segmenter(segmenter, options)
     extra = load_encoder(encoder) if encoder is not None else None
     stretch = stretch or fit_stretch(scene)
+    spectra = spectra or Spectra.fit(scene)
     fingerprint = {
         "scene": scene.fingerprint,
         "grid": {"shape": list(grid.shape), "size": grid.size, "margin": grid.margin},
         "stretch": stretch.to_json(),
         "segmenter": dict(chosen.identity),
         "encoder": dict(extra.identity) if extra else None,
+        "spectra": spectra.to_json(),
         "gate": None if chosen.partition else max_area_fraction,
     }
     folder = Path(path) if path is not None else default_output(scene) / "work"
@@ -106,7 +112,7 @@ def segment(
         chosen = _adapt(chosen, scene, stretch, store)
 
         def step(tile: Tile) -> None:
-            store.write(tile, segment_tile(scene, stretch, chosen, extra, max_area_fraction, tile))
+            store.write(tile, segment_tile(scene, stretch, spectra, chosen, extra, max_area_fraction, tile))
 
         for _ in run_tiles("segment", step, missing, workers, progress):
             pass
@@ -114,7 +120,13 @@ def segment(
 
 
 def segment_tile(
-    scene: Scene, stretch: Stretch, segmenter: Segmenter, encoder: Encoder | None, max_area_fraction: float, tile: Tile
+    scene: Scene,
+    stretch: Stretch,
+    spectra: Spectra,
+    segmenter: Segmenter,
+    encoder: Encoder | None,
+    max_area_fraction: float,
+    tile: Tile,
 ) -> TileRecord:
     """One tile's segments and their pooled embeddings: one encoder pass, the gate, empty masks dropped and counted."""
     image, valid = scene.read_rgb(tile.window, stretch)
@@ -130,6 +142,8 @@ def segment_tile(
     kept = ~(empty | gated)
     segments = segments.take(kept)
     values = embedding.values[kept] if isinstance(embedding, PooledEmbeddings) else pool(segments, embedding)
+    if spectra.bands and len(segments):
+        values = np.concatenate([values, spectra.means(segments, tile.window)], 1)
     info = {"empty": int(empty.sum()), "gated": int(gated.sum()), "valid": int(valid.sum())}
     return TileRecord(segments, values, valid, info)
 
@@ -270,9 +284,12 @@ def tile_label(
     model = ClassModel.load(Path(class_model)) if isinstance(class_model, str | Path) else class_model
     if model is not None:
         segmenter, stretch, options = _as_fitted(model, segmenter, stretch, options)
+        spectra = Spectra.as_fitted(scene, model.source["spectra"])
+    else:
+        spectra = Spectra.fit(scene)
     clock = [time.perf_counter()]
     store = segment(
-        scene, grid, segmenter, path=folder / "work", encoder=encoder, stretch=stretch,
+        scene, grid, segmenter, path=folder / "work", encoder=encoder, stretch=stretch, spectra=spectra,
         max_area_fraction=max_area_fraction, workers=workers, overwrite=overwrite, progress=progress, **options,
     )  # fmt: skip
     clock.append(time.perf_counter())

@@ -2,7 +2,7 @@
 
 The cost of merging regions A and B is
 
-    d(A, B) = h * |mean(A) - mean(B)| * (e + g(A, B)) ** 1.25,   h = |A||B| / (|A| + |B|)
+    d(A, B) = h * (c + |mean(A) - mean(B)|) * (e + g(A, B)) ** p,   h = |A||B| / (|A| + |B|)
 
 with the mean colour in L*a*b*, and g the mean gradient along the common border: Ward's size term keeps the regions of
 a cut alike in weight, the border term keeps them where the picture has edges. Regions merge when each is the other's
@@ -25,10 +25,12 @@ from scipy.sparse.csgraph import connected_components
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
+COLOUR_FLOOR = 2.0
+"""c of the merging cost, in L*a*b* units: keeps noise between two means from deciding what looks alike."""
 EDGE_FLOOR = 0.5
 """e of the merging cost, in L*a*b* units per pixel: keeps smooth borders from costing nothing."""
 EDGE_POWER = 1.25
-"""How much the border counts against the colours."""
+"""p of the merging cost: how much the border counts against the colours."""
 STAR = 1.25
 """A region also joins its nearest neighbour's merge when that costs at most this much more than the merge itself.
 Without it an orchard, a thousand trees around one soil, would take a thousand rounds."""
@@ -97,7 +99,9 @@ class RegionGraph:
         """(m,) float64: the merging cost d of the module's docstring across every edge."""
         one, two = self.sizes[self.edges[:, 0]], self.sizes[self.edges[:, 1]]
         border = self.contrasts / self.lengths
-        return np.asarray(one * two / (one + two) * self.colour_distances() * (EDGE_FLOOR + border) ** EDGE_POWER)
+        return np.asarray(
+            one * two / (one + two) * (COLOUR_FLOOR + self.colour_distances()) * (EDGE_FLOOR + border) ** EDGE_POWER
+        )
 
 
 def _gather(one: Int, two: Int, count: int, *weights: NDArray[Any]) -> tuple[Int, Float, Float]:

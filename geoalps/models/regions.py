@@ -30,14 +30,14 @@ Int = NDArray[np.int64]
 class RegionSegmenter:
     """Regions of alike colour inside common borders; see the module's docstring."""
 
-    regions_per_mpx: float = 360.0
+    regions_per_mpx: float = 340.0
     """Segments per million valid pixels of the scene: more is finer."""
     altitude: float | None = None
     """Merging cost at which every tile's tree is cut; :meth:`adapted` finds it for a scene. None cuts each window at
     its own regions_per_mpx: then a tile of fields is cut as fine as a tile of roofs, and seams show."""
     smallest: int = 24
     """Pixels below which a region is given to its likest neighbour before anything is merged."""
-    smoothing: float = 0.5
+    smoothing: float = 0.7
     """Standard deviation in pixels of the Gaussian before the gradient."""
 
     partition = True

@@ -10,7 +10,7 @@ from geoalps.sample import palette
 from geoalps.sample.plan import U
 from geoalps.sample.roads import ASPHALT, GROUND, LOT, MARK, PLOT, WATERSIDE
 from geoalps.sample.site import Site, ribbon
-from geoalps.sample.things import FIELD, OTHER, ROAD, WATER
+from geoalps.sample.things import FIELD, OTHER, ROAD, WATER, Points
 from geoalps.sample.town import house
 
 Box = tuple[float, float, float, float]
@@ -134,57 +134,75 @@ def fill_park(site: Site) -> None:
     rng = site.rng
     site.ground(GROUND, site.quad(0, 0, 1, 1), palette.LAWN._replace(colour=site.pick(palette.GARDENS[:3])))
     s0, t0, s1, t1 = site.inset(4.0)
-    x, y, _ = site.pose(rng.uniform(0.36, 0.64), rng.uniform(0.36, 0.64))
+    for _ in range(int(rng.integers(3, 7))):
+        glade = site.at([rng.uniform(s0 + 0.1, s1 - 0.1)], [rng.uniform(t0 + 0.1, t1 - 0.1)])[0]
+        rough = (palette.MEADOW, palette.VERGE)[int(rng.integers(2))]
+        site.ground(GROUND + 1, site.shore(float(glade[0]), float(glade[1]), rng.uniform(10, 26), 0.5), rough)
     reach = rng.uniform(22, 62)
-    shore = site.shore(x, y, reach)
-    centre = np.array([x, y])
+    centre = site.at([rng.uniform(0.36, 0.64)], [rng.uniform(0.36, 0.64)])[0]
+    taken = [(centre, reach * 1.4 + 7)]
+    way = lay_lake(site, centre, reach)
+    pitch = lay_pitch(site, centre, reach) if rng.random() < 0.7 else None
+    if pitch is not None:
+        taken.append((pitch, 58.0))
+    for s, t in ((s0, t0), (s1, t0), (s1, t1), (s0, t1)):
+        start = site.at([s], [t])[0]
+        if rng.random() < 0.75 and (pitch is None or np.hypot(*(pitch - start)) > 110):
+            lay_path(site, start, way)
+    for _ in range(int(rng.integers(40, 75))):
+        clump(site, taken)
+
+
+def lay_lake(site: Site, centre: Points, reach: float) -> Points:
+    """Water with a reedy bank and a path around it; returns the path."""
+    x, y = centre
+    shore = site.shore(float(x), float(y), reach, 0.42)
     site.ground(PLOT, centre + (shore - centre) * (1 + 4.5 / reach), palette.BANK)
     site.ground(WATERSIDE, shore, palette.LAKE, WATER, site.number())
-    way = centre + (shore - centre) * (1 + 12 / reach)
-    site.ground(ASPHALT - 1, ribbon(np.concatenate([way, way[:2]]), 2.4), palette.GRAVEL, ROAD, site.number())
-    for s, t in ((s0, t0), (s1, t0), (s1, t1), (s0, t1)):
-        if rng.random() < 0.7:
-            start = site.at([s], [t])[0]
-            end = way[int(np.argmin(np.hypot(*(way - start).T)))]
-            k = np.linspace(0, 1, 20)[:, None]
-            bend = np.array([end[1] - start[1], start[0] - end[0]]) * rng.uniform(-0.2, 0.2)
-            line = start + (end - start) * k + bend * (4 * k * (1 - k))
-            site.ground(ASPHALT - 1, ribbon(line, 2.2), palette.GRAVEL, ROAD, site.number())
-    for _ in range(int(rng.integers(18, 34))):
-        clump(site, centre, reach * 1.35 + 6)
-    if reach < 40 and rng.random() < 0.6:
-        lay_pitch(site, centre, reach)
+    way: Points = centre + (shore - centre) * (1 + 12 / reach)
+    site.ground(ASPHALT - 1, ribbon(np.concatenate([way, way[:1]]), 2.4), palette.GRAVEL, ROAD, site.number())
+    return way
 
 
-def clump(site: Site, centre: np.ndarray[tuple[int], np.dtype[np.float64]], free: float) -> None:
-    """A few trees together, outside of the circle of ``free`` metres around a lake."""
+def lay_path(site: Site, start: Points, way: Points) -> None:
+    """A bent path from a place to the nearest point of a way."""
+    end = way[int(np.argmin(np.hypot(*(way - start).T)))]
+    k = np.linspace(0, 1, 20)[:, None]
+    bend = np.array([end[1] - start[1], start[0] - end[0]]) * site.rng.uniform(-0.2, 0.2)
+    line = start + (end - start) * k + bend * (4 * k * (1 - k))
+    site.ground(ASPHALT - 1, ribbon(line, 2.2), palette.GRAVEL, ROAD, site.number())
+
+
+def clump(site: Site, taken: list[tuple[Points, float]]) -> None:
+    """A few trees together, outside of the circles (centre, metres) that are taken."""
     rng = site.rng
     s0, t0, s1, t1 = site.inset(5.0)
     middle = site.at([rng.uniform(s0, s1)], [rng.uniform(t0, t1)])
     places = middle + rng.normal(0, 6, (int(rng.integers(1, 8)), 2))
-    places = places[np.hypot(*(places - centre).T) > free]
+    for centre, free in taken:
+        places = places[np.hypot(*(places - centre).T) > free]
     site.wood(places, rng.uniform(2, 5.2, len(places)), rng.random(len(places)) < 0.2)
 
 
-def lay_pitch(site: Site, centre: np.ndarray[tuple[int], np.dtype[np.float64]], reach: float) -> None:
-    """A football pitch with mowing stripes and white lines, in the corner furthest from the lake."""
-    corners = [(s, t) for s in (0.26, 0.74) for t in (0.26, 0.74)]
+def lay_pitch(site: Site, centre: Points, reach: float) -> Points | None:
+    """A football pitch with mowing stripes and white lines, off the lake; its centre, or None for want of room."""
+    corners = [(s, t) for s in (0.27, 0.73) for t in (0.27, 0.73)]
     far = max(corners, key=lambda spot: float(np.hypot(*(site.at([spot[0]], [spot[1]])[0] - centre))))
     x, y, angle = site.pose(*far, U)
-    if math.hypot(x - centre[0], y - centre[1]) < reach + 55:
-        return
+    middle = np.array([x, y])
+    if np.hypot(*(middle - centre)) < reach * 1.4 + 55:
+        return None
     along = np.array([math.cos(angle), math.sin(angle)])
     right = np.array([-along[1], along[0]])
 
-    def stretch(a0: float, b0: float, a1: float, b1: float) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-        return np.array([np.array([x, y]) + a * along + b * right for a, b in ((a0, b0), (a1, b1))])
+    def stretch(a0: float, b0: float, a1: float, b1: float) -> Points:
+        return np.array([middle + a * along + b * right for a, b in ((a0, b0), (a1, b1))])
 
     look = palette.PITCH._replace(row_angle=angle)
     site.ground(LOT, ribbon(stretch(-48, 0, 48, 0), 62), look, OTHER)
-    for line in ((-43, -27, 43, -27), (-43, 27, 43, 27), (-43, -27, -43, 27), (43, -27, 43, 27), (0, -27, 0, 27)):
-        site.ground(MARK, ribbon(stretch(*line), 0.4), palette.PAINT, paint=True)
+    lines = [(-43, -27, 43, -27), (-43, 27, 43, 27), (-43, -27, -43, 27), (43, -27, 43, 27), (0, -27, 0, 27)]
     for side in (-1, 1):
-        for line in ((43, -13, 30, -13), (43, 13, 30, 13), (30, -13, 30, 13)):
-            site.ground(
-                MARK, ribbon(stretch(side * line[0], line[1], side * line[2], line[3]), 0.4), palette.PAINT, paint=True
-            )
+        lines += [(side * 43, -13, side * 30, -13), (side * 43, 13, side * 30, 13), (side * 30, -13, side * 30, 13)]
+    for line in lines:
+        site.ground(MARK, ribbon(stretch(*line), 0.4), palette.PAINT, paint=True)
+    return middle

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import numpy as np
+
 from geoalps.sample.country import fill_fields, fill_forest, fill_park
-from geoalps.sample.plan import Plan
+from geoalps.sample.plan import Plan, U, V
 from geoalps.sample.roads import lay_sides
 from geoalps.sample.site import Site
 from geoalps.sample.things import Content
@@ -22,6 +24,20 @@ FILLERS = {
     "forest": fill_forest,
 }
 """What fills each kind of district."""
+
+
+OVERHANG = 45.0
+"""Metres by which things of a cell (banks, ships, crowns) may stand over its borders."""
+
+
+@lru_cache(maxsize=4096)
+def bounds(plan: Plan, i: int, j: int) -> tuple[float, float, float, float]:
+    """x0, y0, x1, y1 in metres: everything of cell (i, j) lies in it."""
+    at = np.linspace(0, 1, 9)
+    sides = [plan.side(*side, at) for side in ((i, j, U), (i, j, V), (i + 1, j, V), (i, j + 1, U))]
+    points = np.concatenate(sides)
+    (x0, y0), (x1, y1) = points.min(0) - OVERHANG, points.max(0) + OVERHANG
+    return float(x0), float(y0), float(x1), float(y1)
 
 
 @lru_cache(maxsize=192)

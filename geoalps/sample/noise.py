@@ -29,9 +29,14 @@ def hash32(rows: NDArray[Any], cols: NDArray[Any], key: int) -> NDArray[np.uint3
 
 
 def chance(key: int, row: int, col: int = 0) -> float:
-    """One number in [0, 1) for integer coordinates of any sign."""
-    mixed = hash32(np.array([row], np.int64), np.array([col], np.int64), key)
-    return float(mixed[0]) / 2**32
+    """One number in [0, 1) for integer coordinates of any sign: :func:`hash32` for a single place."""
+    full = 0xFFFFFFFF
+    mixed = (row * 0x9E3779B1 + key * 0xC2B2AE3D + 0x27D4EB2F) & full
+    mixed = ((mixed ^ (mixed >> 16)) * 0x7FEB352D) & full
+    mixed = (mixed + col * 0x85EBCA77) & full
+    mixed = ((mixed ^ (mixed >> 15)) * 0x2C1B3C6D) & full
+    mixed = ((mixed ^ (mixed >> 12)) * 0x297A2D39) & full
+    return (mixed ^ (mixed >> 15)) / 2**32
 
 
 def value_noise(window: Window, spacing: float, key: int) -> Grid:

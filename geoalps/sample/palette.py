@@ -7,6 +7,7 @@ from geoalps.sample.things import Colour, Surface
 ASPHALT = Surface((112, 112, 112), 0.04, 0.03, 0.07)
 OLD_ASPHALT = Surface((134, 132, 128), 0.05, 0.05, 0.08)
 CONCRETE = Surface((158, 154, 146), 0.04, 0.04, 0.07)
+QUAY = Surface((152, 149, 142), 0.04, 0.06, 0.08, row_depth=0.02, row_spacing=6.0)
 PAVEMENT = Surface((150, 147, 142), 0.05, 0.04, 0.05)
 GRAVEL = Surface((160, 149, 130), 0.08, 0.07, 0.06)
 DIRT = Surface((143, 124, 98), 0.08, 0.10, 0.08)
@@ -16,7 +17,7 @@ VERGE = Surface((116, 120, 80), 0.11, 0.15, 0.12)
 FOREST_FLOOR = Surface((66, 74, 48), 0.14, 0.20, 0.12)
 BANK = Surface((124, 121, 92), 0.11, 0.16, 0.10)
 RIVER = Surface((66, 86, 84), 0.02, 0.035, 0.10)
-LAKE = Surface((52, 74, 82), 0.02, 0.03, 0.09)
+LAKE = Surface((58, 78, 80), 0.02, 0.03, 0.09)
 POOL = Surface((112, 178, 190), 0.02, 0.05, 0.02)
 PAINT = Surface((196, 194, 188), 0.05, 0.05, 0.04)
 FADED = Surface((160, 158, 153), 0.05, 0.06, 0.05)
@@ -35,14 +36,14 @@ GARDENS: tuple[Colour, ...] = (
 CROPS: tuple[Surface, ...] = (
     Surface((176, 158, 112), 0.06, 0.05, 0.08, 0.07, 1.5, tramline=21.0),  # ripe grain
     Surface((152, 146, 92), 0.06, 0.06, 0.09, 0.09, 1.5, tramline=24.0),  # grain turning
-    Surface((92, 114, 58), 0.06, 0.05, 0.09, 0.16, 1.6, tramline=18.0),  # young maize
-    Surface((76, 102, 54), 0.07, 0.05, 0.08, 0.10, 1.3),  # maize
+    Surface((94, 110, 64), 0.06, 0.05, 0.09, 0.16, 1.6, tramline=18.0),  # young maize
+    Surface((78, 98, 58), 0.07, 0.05, 0.08, 0.10, 1.3),  # maize
     Surface((124, 102, 80), 0.07, 0.06, 0.12, 0.13, 2.2),  # ploughed
     Surface((146, 126, 100), 0.06, 0.06, 0.11, 0.09, 2.8),  # harrowed
     Surface((112, 126, 74), 0.09, 0.10, 0.12, 0.05, 4.5),  # meadow, mown
     Surface((106, 118, 70), 0.10, 0.13, 0.13),  # pasture
-    Surface((116, 122, 72), 0.06, 0.05, 0.08, 0.20, 2.7),  # vegetables
-    Surface((164, 160, 82), 0.07, 0.07, 0.09, 0.05, 1.5, tramline=24.0),  # rape
+    Surface((116, 122, 76), 0.06, 0.05, 0.08, 0.14, 2.7),  # vegetables
+    Surface((158, 152, 84), 0.07, 0.07, 0.09, 0.05, 1.5, tramline=24.0),  # rape
     Surface((186, 170, 128), 0.07, 0.06, 0.08, 0.11, 5.0),  # stubble with straw
 )
 

@@ -71,11 +71,9 @@ class Plan:
 
     def side(self, i: int, j: int, axis: int, at: NDArray[np.float64]) -> Points:
         """Points of the side that starts at corner (i, j) along an axis, at parameters 0..1."""
-        di, dj = (1, 0) if axis == U else (0, 1)
-        p0, p1, p2, p3 = (np.array(_corner(self, i + k * di, j + k * dj)) for k in (-1, 0, 1, 2))
+        a, b, c, d = _curve(self, i, j, axis)
         t = at[:, None]
-        bend = (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3
-        points: Points = p1 + 0.5 * ((p2 - p0) * t + bend)
+        points: Points = a + t * (b + t * (c + t * d))
         return points
 
     @property
@@ -114,8 +112,11 @@ class Plan:
 
 
 @lru_cache(maxsize=4096)
-def _corner(plan: Plan, i: int, j: int) -> tuple[float, float]:
-    return plan.corner(i, j)
+def _curve(plan: Plan, i: int, j: int, axis: int) -> tuple[Points, Points, Points, Points]:
+    """Coefficients of the cubic of one side, (2,) float64 each."""
+    di, dj = (1, 0) if axis == U else (0, 1)
+    p0, p1, p2, p3 = (np.array(plan.corner(i + k * di, j + k * dj)) for k in (-1, 0, 1, 2))
+    return p1, (p2 - p0) / 2, p0 - 2.5 * p1 + 2 * p2 - p3 / 2, (3 * p1 - p0 - 3 * p2 + p3) / 2
 
 
 @lru_cache(maxsize=4096)

@@ -27,9 +27,10 @@ def lay_sides(site: Site) -> None:
             lay_river(site, line)
         elif rank != "none":
             urban = any(plan.district(*cell) not in ("fields", "forest") for cell in plan.beside(i, j, axis))
-            lay_road(site, line, rank, urban)
+            bridge = axis == U and (plan.is_river(i) or plan.is_river(i + 1))
+            number = lay_road(site, line, rank, urban, crossings=urban and not bridge)
             if axis == U:
-                lay_bridges(site, line, ROAD_WIDTH[rank])
+                lay_bridges(site, line, ROAD_WIDTH[rank], number)
 
 
 def lay_river(site: Site, line: Points) -> None:
@@ -49,7 +50,7 @@ def lay_river(site: Site, line: Points) -> None:
     places, angles = resample(line[3:-3], 24.0)
     for (x, y), angle in zip(places, angles, strict=True):
         for side in (-1, 1):
-            if site.rng.random() < 0.55:
+            if site.rng.random() < 0.55 and not (side < 0 and site.plan.district(site.i, site.j) == "harbour"):
                 away = side * (wide / 2 * 1.05 + site.rng.uniform(5, 9))
                 site.tree(x - away * math.sin(angle), y + away * math.cos(angle), site.rng.uniform(2.2, 4.6))
         if site.rng.random() < 0.16:
@@ -64,22 +65,25 @@ def river_number(site: Site, i: int) -> int:
     return first_number(site.plan, i, site.plan.home[1]) + LOCAL - 1
 
 
-def lay_bridges(site: Site, line: Points, width: float) -> None:
+def lay_bridges(site: Site, line: Points, width: float, number: int) -> None:
     """The deck over each end of a side where a river runs; it throws a shadow."""
     for end, river in ((line, site.i), (line[::-1], site.i + 1)):
         if site.plan.is_river(river):
             length = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(end, axis=0).T))])
-            near = end[: int(np.searchsorted(length, ROAD_WIDTH["river"] * 0.62)) + 1]
-            site.ground(DECK, ribbon(near, width + 4.4), palette.CONCRETE, ROAD, 0, height=3.5)
+            # It rises in steps too low to throw shadows along the road.
+            for step in range(9):
+                places = np.linspace(0, ROAD_WIDTH["river"] * 0.62 - 2.0 * step, 12)
+                near = np.column_stack([np.interp(places, length, end[:, k]) for k in (0, 1)])
+                site.ground(DECK, ribbon(near, width + 4.4), palette.CONCRETE, ROAD, number, height=0.35 * (step + 1))
 
 
-def lay_road(site: Site, line: Points, rank: str, urban: bool) -> None:
-    """A road with what belongs to its rank: pavement, lane marks, trees, vehicles."""
+def lay_road(site: Site, line: Points, rank: str, urban: bool, crossings: bool = True) -> int:
+    """A road with what belongs to its rank: pavement, lane marks, trees, vehicles; returns its instance id."""
     width, number = ROAD_WIDTH[rank], site.number()
     if rank == "track":
         site.ground(ASPHALT - 1, ribbon(line, width), palette.DIRT, ROAD, number)
         site.ground(MARK, ribbon(line, 0.7), palette.VERGE, paint=True)
-        return
+        return number
     if urban and rank != "lane":
         site.ground(WALK, ribbon(line, width + 4.0), palette.PAVEMENT)
     elif rank != "lane":
@@ -87,13 +91,14 @@ def lay_road(site: Site, line: Points, rank: str, urban: bool) -> None:
     surface = palette.ASPHALT if rank == "arterial" or site.rng.random() < 0.4 else palette.OLD_ASPHALT
     site.ground(ASPHALT, ribbon(line, width), surface, ROAD, number)
     if rank != "lane":
-        lay_marks(site, line, width, rank)
+        lay_marks(site, line, width, rank, crossings)
     lay_traffic(site, line, width, rank)
     if urban and site.rng.random() < 0.65:
         lay_avenue(site, line, width)
+    return number
 
 
-def lay_marks(site: Site, line: Points, width: float, rank: str) -> None:
+def lay_marks(site: Site, line: Points, width: float, rank: str, crossings: bool) -> None:
     """Broken centre line, solid borders on arterials, worn patches; nothing on the junctions at both ends."""
     start, stop = (14.0, 14.0) if rank == "arterial" else (9.0, 9.0)
     total = float(np.hypot(*np.diff(line, axis=0).T).sum())
@@ -115,7 +120,7 @@ def lay_marks(site: Site, line: Points, width: float, rank: str) -> None:
             tar = palette.ASPHALT._replace(colour=(96, 96, 97) if site.rng.random() < 0.6 else (126, 125, 122))
             site.ground(MARK - 1, ribbon(ends, site.rng.uniform(1.2, 2.8)), tar, paint=True)
     for near in (points, points[::-1]):
-        if len(near) > 4 and site.rng.random() < 0.4:
+        if crossings and len(near) > 4 and site.rng.random() < 0.4:
             lay_crossing(site, near[1], near[2], width)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,7 +89,7 @@ class Site:
     def quad(self, s0: float, t0: float, s1: float, t1: float) -> Points:
         """Outline of a rectangle of the parameters."""
         corners = [(s0, t0), (s1, t0), (s1, t1), (s0, t1), (s0, t0)]
-        return np.concatenate([self.line(*a, *b)[:-1] for a, b in zip(corners, corners[1:], strict=False)])
+        return np.concatenate([self.line(*a, *b)[:-1] for a, b in pairwise(corners)])
 
     def inset(self, gap: float = 2.0) -> tuple[float, float, float, float]:
         """s0, t0, s1, t1 of what the roads and rivers around the cell leave, ``gap`` metres away from them."""
@@ -96,6 +97,20 @@ class Site:
         widths = [ROAD_WIDTH[rank(*side)] for side in ((i, j, V), (i, j, U), (i + 1, j, V), (i, j + 1, U))]
         walk = [w / 2 + (2.0 if w >= 8 else 0.0) + (8.0 if w > 40 else 0.0) + gap for w in widths]
         return walk[0] / self.breadth, walk[1] / self.depth, 1 - walk[2] / self.breadth, 1 - walk[3] / self.depth
+
+    def room(self, box: tuple[float, float, float, float]) -> tuple[tuple[float, float, float], float, float]:
+        """The right-angled rectangle that fits into s0, t0, s1, t1: its pose, its length along s and its width.
+
+        Cells are skewed; what is laid out by the parameters alone would stand out of its lot.
+        """
+        corners = self.at([box[0], box[2], box[2], box[0]], [box[1], box[1], box[3], box[3]])
+        along, across = corners[[1, 2]].sum(0) - corners[[0, 3]].sum(0), corners[[2, 3]].sum(0) - corners[[0, 1]].sum(0)
+        length, width = float(np.hypot(*along)) / 2, float(np.hypot(*across)) / 2
+        angle = math.atan2(along[1], along[0])
+        lean = math.atan2(across[1], across[0]) - angle - math.pi / 2
+        narrow = width * abs(math.cos(lean))
+        x, y = corners.mean(0)
+        return (float(x), float(y), angle), max(0.0, length - width * abs(math.sin(lean))), narrow
 
     def ground(
         self,
@@ -181,16 +196,12 @@ class Site:
             along, across = dx * cos + dy * sin, dy * cos - dx * sin
             room = 0.5 * trees[:, 2]
             keep &= (np.abs(along) > block.length / 2 + room) | (np.abs(across) > block.width / 2 + room)
-        outline = self.quad(0, 0, 1, 1)
-        x0, y0 = outline.min(0) - 45
-        x1, y1 = outline.max(0) + 45
         return Content(
             tuple(self.patches),
             tuple(self.blocks),
             tuple(self.vehicles),
             tuple(self.ships),
             trees[keep],
-            (float(x0), float(y0), float(x1), float(y1)),
         )
 
 

@@ -170,5 +170,3 @@ class Content:
     """Ships and boats."""
     trees: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 8)))
     """(n, 8) float64: x, y, crown radius, height in metres, red, green, blue, instance id."""
-    box: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-    """x0, y0, x1, y1 in metres: everything lies in it."""

@@ -137,10 +137,9 @@ def fill_centre(site: Site) -> None:
 def lay_block(site: Site, box: tuple[float, float, float, float]) -> None:
     """One lot of the centre, s0, t0, s1, t1: a slab, an L, a court, a tower or a car park."""
     rng = site.rng
-    length, width = (box[2] - box[0]) * site.breadth, (box[3] - box[1]) * site.depth
+    (x, y, angle), length, width = site.room(box)
     if min(length, width) < 22:
         return
-    x, y, angle = site.pose((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
     kind = rng.random()
     if kind < 0.17:
         lay_parking(site, box)
@@ -176,8 +175,8 @@ def lay_parking(site: Site, box: tuple[float, float, float, float], lorries: boo
     rng = site.rng
     site.ground(LOT, site.quad(*box), palette.ASPHALT if rng.random() < 0.5 else palette.OLD_ASPHALT)
     bay, deep, full = (3.6, 15.0, 0.5) if lorries else (2.6, 5.2, rng.uniform(0.4, 0.85))
-    x, y, angle = site.pose((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
-    length, width = (box[2] - box[0]) * site.breadth - 5, (box[3] - box[1]) * site.depth - 5
+    (x, y, angle), length, width = site.room(box)
+    length, width = length - 3, width - 3
     cos, sin = math.cos(angle), math.sin(angle)
 
     def place(along: float, across: float) -> tuple[float, float]:
@@ -246,11 +245,11 @@ def _plant(site: Site, along: tuple[float, float], street: float, back: float, b
 
 def _roof_details(site: Site, length: float, width: float, slope: float) -> tuple[Detail, ...]:
     """Chimneys, roof windows, solar panels."""
-    rng, out = site.rng, []
-    for _ in range(int(rng.integers(0, 3)) + int(length > 25) * 2):
-        out.append(
-            Detail(rng.uniform(-0.4, 0.4) * length, rng.uniform(-0.2, 0.2) * width, 0.8, 0.7, 1.1, (128, 112, 102))
-        )
+    rng = site.rng
+    out = [
+        Detail(rng.uniform(-0.4, 0.4) * length, rng.uniform(-0.2, 0.2) * width, 0.8, 0.7, 1.1, (128, 112, 102))
+        for _ in range(int(rng.integers(0, 3)) + int(length > 25) * 2)
+    ]
     side = 1 if rng.random() < 0.5 else -1
     if rng.random() < 0.22:
         out.append(
@@ -259,8 +258,8 @@ def _roof_details(site: Site, length: float, width: float, slope: float) -> tupl
             )
         )
     elif slope and rng.random() < 0.5:
-        for n in range(int(rng.integers(1, 4))):
-            out.append(Detail((n - 1) * 0.24 * length, side * 0.26 * width, 0.8, 1.1, 0.05, (84, 96, 110)))
+        windows = range(int(rng.integers(1, 4)))
+        out += [Detail((n - 1) * 0.24 * length, side * 0.26 * width, 0.8, 1.1, 0.05, (84, 96, 110)) for n in windows]
     return tuple(out)
 
 

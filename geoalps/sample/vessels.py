@@ -27,9 +27,9 @@ def _load(site: Site, length: float, width: float) -> list[Detail]:
             Detail(-0.36 * length, 0, 0.18 * length, 0.6 * width, 0.1, dark),
         ]
     bridge = [
-        Detail(-0.38 * length, 0, 0.10 * length, 0.86 * width, 5.0, white),
-        Detail(-0.345 * length, 0, 0.014 * length, 0.8 * width, 5.2, (70, 80, 92)),
-        Detail(-0.43 * length, 0, 0.03 * length, 0.26 * width, 6.5, (96, 84, 78)),
+        Detail(-0.38 * length, 0, 0.10 * length, 0.86 * width, min(4.5, 0.09 * length), white),
+        Detail(-0.342 * length, 0, 0.016 * length, 0.8 * width, 0.2, (70, 80, 92)),
+        Detail(-0.445 * length, 0, 0.03 * length, 0.26 * width, min(4.0, 0.08 * length), (96, 84, 78)),
     ]
     if length > 40 and rng.random() < 0.6:
         across = max(2, int(width * 0.86 / 2.6))

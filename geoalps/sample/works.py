@@ -42,14 +42,14 @@ def lay_works(site: Site, box: tuple[float, float, float, float]) -> None:
         int(rng.choice(4, p=[0.4, 0.3, 0.2, 0.1]))
     ]
     site.ground(LOT, site.quad(*box), ground)
-    length, width = (box[2] - box[0]) * site.breadth, (box[3] - box[1]) * site.depth
     share = rng.uniform(0.45, 0.75)
     first = rng.random() < 0.5
     split = box[1] + (box[3] - box[1]) * (share if first else 1 - share)
     hall_box = (box[0], box[1], box[2], split) if first else (box[0], split, box[2], box[3])
     yard = (box[0], split, box[2], box[3]) if first else (box[0], box[1], box[2], split)
-    x, y, angle = site.pose((box[0] + box[2]) / 2, (hall_box[1] + hall_box[3]) / 2)
-    hall(site, (x, y, angle), length * rng.uniform(0.72, 0.9), width * share - rng.uniform(5, 9))
+    pose, length, width = site.room(hall_box)
+    if min(length, width) > 16:
+        hall(site, pose, length * rng.uniform(0.78, 0.96), width - rng.uniform(4, 7))
     use = rng.random()
     inner = (yard[0] + 3 / site.breadth, yard[1] + 3 / site.depth, yard[2] - 3 / site.breadth, yard[3] - 3 / site.depth)
     if (inner[3] - inner[1]) * site.depth < 12:
@@ -88,8 +88,7 @@ def hall(site: Site, pose: tuple[float, float, float], length: float, width: flo
 def lay_goods(site: Site, box: tuple[float, float, float, float], share: float) -> None:
     """Stacks of containers in rows, lorries between them."""
     rng = site.rng
-    x, y, angle = site.pose((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
-    length, width = (box[2] - box[0]) * site.breadth, (box[3] - box[1]) * site.depth
+    (x, y, angle), length, width = site.room(box)
     cos, sin = math.cos(angle), math.sin(angle)
     for n, across in enumerate(np.arange(-width / 2 + 3, width / 2 - 2, 2.7)):
         if n % 5 == 4:
@@ -112,7 +111,7 @@ def fill_harbour(site: Site) -> None:
     _, t0, s1, t1 = site.inset(4.0)
     deep, low, high = rng.uniform(0.5, 0.62), rng.uniform(0.30, 0.36), rng.uniform(0.68, 0.76)
     bank = 20.0 / site.breadth
-    site.ground(QUAY, site.quad(bank, t0, s1, t1), palette.CONCRETE)
+    site.ground(QUAY, site.quad(bank, t0, s1, t1), palette.QUAY)
     number = river_number(site, site.i)
     site.ground(BASIN, site.quad(0.0, low, deep, high), palette.RIVER, WATER, number)
     edge = 1.2 / site.depth
@@ -127,16 +126,22 @@ def fill_harbour(site: Site) -> None:
         moor(site, t, side, (bank + 0.04, deep - 0.03))
     marina(site, deep, low, high)
     for _ in range(int(rng.integers(1, 3))):
-        x, y, angle = site.pose(rng.uniform(0.12, deep - 0.15), (low + high) / 2 + rng.uniform(-0.05, 0.05))
+        x, y, angle = site.pose(rng.uniform(0.12, deep - 0.24), (low + high) / 2 + rng.uniform(-0.05, 0.05))
         site.ships.append(boat(site, (x, y), angle + math.pi * rng.integers(2), rng.uniform(9, 26), moving=True))
     gap = 14.0 / site.depth
     for box in ((bank + 0.02, t0 + 0.005, deep, low - gap), (bank + 0.02, high + gap, deep, t1 - 0.005)):
         shed = box[0] + (box[2] - box[0]) * rng.uniform(0.35, 0.5)
         lay_goods(site, (shed, box[1], box[2], box[3]), rng.uniform(0.35, 0.65))
-        x, y, angle = site.pose((box[0] + shed) / 2, (box[1] + box[3]) / 2)
-        hall(site, (x, y, angle), (shed - box[0]) * site.breadth - 8, max((box[3] - box[1]) * site.depth - 8, 12))
+        pose, length, width = site.room((box[0], box[1], shed, box[3]))
+        if min(length, width) > 16:
+            hall(site, pose, length - 4, width - 4)
     middle = (deep + s1) / 2 + 0.03
     lay_road(site, site.line(middle, 0.02, middle, 0.98), "lane", urban=True)
+    apron = (deep + 0.03, low, middle - 0.035, high)
+    if rng.random() < 0.5:
+        lay_goods(site, apron, rng.uniform(0.3, 0.6))
+    else:
+        lay_parking(site, apron)
     for t in (t0, (t0 + t1) / 2):
         lay_works(site, (middle + 6 / site.breadth, t + 0.01, s1, t + (t1 - t0) / 2 - 0.02))
 

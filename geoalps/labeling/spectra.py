@@ -1,0 +1,68 @@
+"""Spectra: what the bands beyond red, green and blue say of every segment.
+
+A segmenter sees three bands. Where a scene has more, and the caller chose none, each segment's mean in every further
+band is appended to its embedding: near infrared tells a meadow from a green roof, whoever drew the outlines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoalps.grid import Window
+from geoalps.io.scene import Scene
+from geoalps.io.stretch import Stretch, fit_stretch
+from geoalps.segments import Segments
+
+
+@dataclass(frozen=True, eq=False)
+class Spectra:
+    """The further bands of a scene, three at a time, each with the stretch of the whole scene."""
+
+    bands: tuple[int, ...]
+    """1-based."""
+    views: tuple[tuple[Scene, Stretch], ...]
+    """The scene seen in three of these bands each; the last band is repeated to fill the last view."""
+
+    @classmethod
+    def fit(cls, scene: Scene) -> Spectra:
+        """The further bands of a scene, stretched to 8 bit by their percentiles."""
+        views = [scene.with_bands(three) for three in _threes(scene.further_bands)]
+        return cls(scene.further_bands, tuple((view, fit_stretch(view)) for view in views))
+
+    @classmethod
+    def as_fitted(cls, scene: Scene, fields: Mapping[str, Any]) -> Spectra:
+        """The same bands and stretches as of another scene; ``fields`` are that one's :meth:`to_json`."""
+        bands = tuple(fields["bands"])
+        views = [scene.with_bands(three) for three in _threes(bands)]
+        stretches = [Stretch.from_json(stretch) for stretch in fields["stretches"]]
+        return cls(bands, tuple(zip(views, stretches, strict=True)))
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values: ``bands`` and ``stretches``."""
+        return {"bands": list(self.bands), "stretches": [stretch.to_json() for _, stretch in self.views]}
+
+    def means(self, segments: Segments, window: Window) -> NDArray[np.float32]:
+        """(n, bands) float32, 0..255: mean of every band over every segment.
+
+        Args:
+            segments: none of them empty, in the frame of ``window``.
+            window: of the scene.
+        """
+        index, pixel = segments.pixels(window.width)
+        columns = []
+        for view, stretch in self.views:
+            image, _ = view.read_rgb(window, stretch)
+            flat = image.reshape(-1, 3)[pixel]
+            columns += [np.bincount(index, channel, len(segments)) / segments.areas for channel in flat.T]
+        return np.stack(columns[: len(self.bands)], 1).astype(np.float32)
+
+
+def _threes(bands: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """In threes; the last one is filled up with its last band."""
+    parts = [bands[i : i + 3] for i in range(0, len(bands), 3)]
+    return [part + part[-1:] * (3 - len(part)) for part in parts]

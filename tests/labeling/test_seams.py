@@ -1,0 +1,188 @@
+"""Seams: made situations decided one by one, and laws over random scenes."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geoalps.grid import TileGrid, Window
+from geoalps.labeling.seams import Objects, Sight, forward_neighbours, match, overlaps, stitch
+from geoalps.segments import Segments
+
+
+def seen(grid, masks):
+    """What a segmenter that finds exactly these masks of the whole scene sees in every tile."""
+    found = []
+    for tile in grid:
+        parts = [mask[tile.window.slices()] for mask in masks]
+        found.append(Segments.from_masks([part for part in parts if part.any()]))
+    return found
+
+
+def stitched(grid, segments, order=None):
+    tiles = list(grid)
+    number = {tile: i for i, tile in enumerate(tiles)}
+    sights = [Sight.of(tile, part, grid.scene) for tile, part in zip(tiles, segments, strict=True)]
+    matches = [
+        (number[tile], number[other], match(tile, segments[number[tile]], other, segments[number[other]], grid.scene))
+        for tile in tiles
+        for other in forward_neighbours(grid, tile)
+    ]
+    return stitch(sights, matches if order is None else [matches[i] for i in order])
+
+
+def rectangle(shape, row0, col0, row1, col1):
+    mask = np.zeros(shape, bool)
+    mask[row0:row1, col0:col1] = True
+    return mask
+
+
+GRID = TileGrid((64, 128), size=64, margin=16)  # two tiles; both see columns 48 to 80
+
+
+@pytest.mark.parametrize(
+    ("span", "tiles"),
+    [((10, 30), 1), ((55, 75), 2), ((50, 62), 2), ((30, 70), 2), ((10, 120), 2), ((70, 100), 2)],
+    ids=[
+        "inside one",
+        "whole in both",
+        "whole in both, left of the line",
+        "whole in one",
+        "cut by both",
+        "whole in the right one",
+    ],
+)
+def test_an_object_is_one_object_wherever_it_lies(span, tiles):
+    segments = seen(GRID, [rectangle((64, 128), 20, span[0], 40, span[1])])
+    assert sum(len(part) for part in segments) == tiles
+    objects = stitched(GRID, segments)
+    assert len(objects) == 1
+    assert not objects.under[1]
+    assert objects.areas[1] == 20 * (span[1] - span[0])
+
+
+def test_an_object_that_some_tile_saw_whole_takes_that_shape_alone():
+    segments = seen(GRID, [rectangle((64, 128), 20, 30, 40, 70)])  # the right tile sees columns 48 to 70 only
+    objects = stitched(GRID, segments)
+    assert objects.of_tile(0).tolist() == [1]
+    assert objects.of_tile(1).tolist() == [0]
+
+
+def test_an_object_that_every_tile_saw_cut_is_painted_by_all_its_pieces():
+    objects = stitched(GRID, seen(GRID, [rectangle((64, 128), 20, 10, 40, 120)]))
+    assert objects.of_segment.tolist() == [1, 1]
+
+
+def test_of_two_whole_views_the_tile_with_the_centre_paints():
+    left = stitched(GRID, seen(GRID, [rectangle((64, 128), 20, 50, 40, 62)]))
+    right = stitched(GRID, seen(GRID, [rectangle((64, 128), 20, 66, 40, 78)]))
+    assert left.of_segment.tolist() == [1, 0]
+    assert right.of_segment.tolist() == [0, 1]
+
+
+def test_objects_beside_each_other_stay_apart():
+    masks = [rectangle((64, 128), 0, 40, 20, 90), rectangle((64, 128), 20, 40, 40, 90)]
+    objects = stitched(GRID, seen(GRID, masks))
+    assert len(objects) == 2
+    assert objects.of_tile(0).tolist() == [1, 2]
+
+
+def test_a_whole_segment_unmatched_belongs_to_the_tile_with_its_centre():
+    mine, foreign = rectangle((64, 80), 10, 10, 20, 20), rectangle((64, 80), 30, 66, 40, 76)
+    segments = [Segments.from_masks([mine, foreign]), Segments.empty()]
+    objects = stitched(GRID, segments)
+    assert objects.of_segment.tolist() == [1, 0]
+
+
+def test_a_cut_segment_unmatched_lies_under_everything():
+    segments = [Segments.from_masks([rectangle((64, 80), 10, 60, 20, 80)]), Segments.empty()]
+    objects = stitched(GRID, segments)
+    assert objects.of_segment.tolist() == [1]
+    assert objects.under.tolist() == [False, True]
+
+
+def test_a_segment_that_runs_on_is_not_one_with_a_whole_one():
+    # the left tile sees a field that fills its window; the right one is sure that it ends at column 50
+    segments = [
+        Segments.from_masks([rectangle((64, 80), 0, 0, 64, 80)]),
+        Segments.from_masks([rectangle((64, 80), 0, 2, 64, 40)]),
+    ]
+    objects = stitched(GRID, segments)
+    assert len(objects) == 2
+
+
+def test_an_object_across_the_corner_of_four_tiles():
+    grid = TileGrid((128, 128), size=64, margin=16)
+    objects = stitched(grid, seen(grid, [rectangle((128, 128), 56, 56, 72, 72)]))
+    assert len(objects) == 1
+    assert np.count_nonzero(objects.of_segment) == 1
+    huge = stitched(grid, seen(grid, [rectangle((128, 128), 4, 4, 124, 124)]))
+    assert len(huge) == 1
+    assert np.count_nonzero(huge.of_segment) == 4
+
+
+@st.composite
+def scenes(draw):
+    """A label map of Voronoi cells and a grid over it."""
+    shape = draw(st.integers(40, 150)), draw(st.integers(40, 150))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    seeds = rng.random((draw(st.integers(1, 25)), 2)) * shape
+    rows, cols = np.mgrid[: shape[0], : shape[1]]
+    distance = (rows[..., None] - seeds[:, 0]) ** 2 + (cols[..., None] - seeds[:, 1]) ** 2
+    size = draw(st.integers(24, 64))
+    return distance.argmin(-1) + 1, TileGrid(shape, size, draw(st.integers(8, size // 2)))
+
+
+@given(scenes())
+def test_exact_views_of_a_partition_give_back_its_objects(scene):
+    labels, grid = scene
+    segments = seen(grid, [labels == i for i in range(1, labels.max() + 1)])
+    objects = stitched(grid, segments)
+    painted = np.zeros(labels.shape, int)
+    for number, (tile, part) in enumerate(zip(grid, segments, strict=True)):
+        index, pixel = part.shift(tile.window.row0, tile.window.col0).pixels(labels.shape[1])
+        ids = objects.of_tile(number)[index]
+        assert ((painted.ravel()[pixel] == 0) | (ids == 0) | (painted.ravel()[pixel] == ids)).all()
+        painted.ravel()[pixel[ids > 0]] = ids[ids > 0]
+    pairs = np.unique(np.stack([labels.ravel(), painted.ravel()]), axis=1)
+    assert (painted > 0).all()
+    # one object a cell: two cells are never one object; a thin cell may fall apart only where its pieces do not touch
+    assert len(np.unique(pairs[1])) == pairs.shape[1]
+
+
+@given(scenes(), st.randoms(use_true_random=False))
+def test_nothing_depends_on_the_order_of_the_matches(scene, random):
+    labels, grid = scene
+    segments = seen(grid, [labels == i for i in range(1, labels.max() + 1)])
+    count = sum(len(forward_neighbours(grid, tile)) for tile in grid)
+    order = random.sample(range(count), count)
+    one, other = stitched(grid, segments), stitched(grid, segments, order)
+    assert (one.of_segment == other.of_segment).all()
+    assert (one.areas == other.areas).all()
+    assert (one.ranks == other.ranks).all()
+
+
+@given(st.integers(0, 2**32))
+def test_overlaps_are_counted_like_masks(seed):
+    rng = np.random.default_rng(seed)
+    one, two = rng.random((4, 9, 11)) < 0.3, rng.random((3, 9, 11)) < 0.4
+    first, second, common = overlaps(Segments.from_masks(one), Segments.from_masks(two), Window(0, 0, 9, 11))
+    want = np.einsum("ihw,jhw->ij", one.astype(int), two.astype(int))
+    assert (want[first, second] == common).all()
+    assert common.sum() == want.sum()
+
+
+def test_saved_and_read_again(tmp_path):
+    objects = stitched(GRID, seen(GRID, [rectangle((64, 128), 20, 10, 40, 120)]))
+    objects.save(tmp_path / "seams.npz")
+    again = Objects.load(tmp_path / "seams.npz")
+    assert (again.of_segment == objects.of_segment).all()
+    assert [file.name for file in tmp_path.iterdir()] == ["seams.npz"]
+
+
+def test_small_objects_lie_on_top_and_cut_ones_below():
+    areas, under = np.array([0, 5, 50, 500]), np.array([False, False, False, True])
+    objects = Objects(
+        np.array([0, 0]), np.zeros(0, np.uint32), np.zeros(0, np.int64), areas, under, np.zeros(4, np.float32)
+    )
+    assert np.argsort(objects.ranks)[:3].tolist() == [3, 2, 1]
