@@ -17,6 +17,7 @@ WHAT = {
     "paint": "tiles",
     "polygons": "objects",
     "rasters": "files",
+    "sample": "pieces",
 }
 
 

@@ -1,7 +1,7 @@
 """Seams: which segments of neighbouring tiles are one object, and whose shape it takes.
 
 Ownership is of objects, not of pixels, so that no object is cut by a ruler. Two tiles see a common *band* (the
-overlap of their windows). Segments of the two match when they agree there, IoU > 1/2, and when each is cut where the
+overlap of their windows). Segments of the two match when they agree there, IoU > 0.6, and when each is cut where the
 other runs on: what ends inside its window is not one with what goes on beyond it. Matched segments are one object:
 
 * an object that some tile saw whole takes that tile's shape; a tile whose core holds the centre goes first;
@@ -27,8 +27,9 @@ from geoalps.grid import Tile, TileGrid, Window
 from geoalps.segments import Segments
 
 NORTH, SOUTH, WEST, EAST = np.uint8(1), np.uint8(2), np.uint8(4), np.uint8(8)
-AGREEMENT = 0.5
-"""IoU in the band above which two segments are of one object. Above one half a partition's segment has one partner."""
+AGREEMENT = 0.6
+"""IoU in the band above which two segments are of one object. Above one half, a partition's segment has one partner; at
+one half, segments that merely share most of a band chain up to objects that nobody saw."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -53,18 +53,21 @@ class Canvas:
             outline: (n, 2) float64 metres.
         """
         x, y = outline[:, 0] / self.pixel, outline[:, 1] / self.pixel
-        x1, y1 = np.roll(x, -1), np.roll(y, -1)
+        window = self.window
+        if x.max() < window.col0 or x.min() > window.col1 or y.max() < window.row0 or y.min() > window.row1:
+            return np.zeros(0, np.int64)
+        x1, y1 = np.append(x[1:], x[0]), np.append(y[1:], y[0])
         first = np.ceil(np.minimum(y, y1) - 0.5).astype(np.int64)
         stop = np.ceil(np.maximum(y, y1) - 0.5).astype(np.int64)
-        first = np.clip(first, self.window.row0, self.window.row1)
-        count = np.maximum(0, np.clip(stop, self.window.row0, self.window.row1) - first)
+        first = np.maximum(first, window.row0)
+        count = np.maximum(0, np.minimum(stop, window.row1) - first)
         edge, row = np.repeat(np.arange(len(x)), count), ranges(first, count)
         run = x1[edge] - x[edge]
         cross = x[edge] + run * ((row + 0.5 - y[edge]) / np.where(y1 == y, 1.0, y1 - y)[edge])
         order = np.lexsort((cross, row))
         row, cross = row[order], cross[order]
-        ends = np.clip(np.ceil(cross - 0.5).astype(np.int64), self.window.col0, self.window.col1)
-        start = (row[::2] - self.window.row0) * self.window.width + ends[::2] - self.window.col0
+        ends = np.minimum(np.maximum(np.ceil(cross - 0.5).astype(np.int64), window.col0), window.col1)
+        start = (row[::2] - window.row0) * window.width + ends[::2] - window.col0
         return ranges(start, ends[1::2] - ends[::2])
 
     def near(self, x: float, y: float, reach: float) -> Window:

@@ -7,7 +7,6 @@ import math
 import numpy as np
 
 from geoalps.sample import palette
-from geoalps.sample.plan import U
 from geoalps.sample.roads import ASPHALT, GROUND, LOT, MARK, PLOT, WATERSIDE
 from geoalps.sample.site import Site, ribbon
 from geoalps.sample.things import FIELD, OTHER, ROAD, WATER, Points
@@ -141,7 +140,7 @@ def fill_park(site: Site) -> None:
     reach = rng.uniform(22, 62)
     centre = site.at([rng.uniform(0.36, 0.64)], [rng.uniform(0.36, 0.64)])[0]
     taken = [(centre, reach * 1.4 + 7)]
-    way = lay_lake(site, centre, reach)
+    way = lay_lake(site, centre, reach) if rng.random() < 0.65 else lay_square(site, centre)
     pitch = lay_pitch(site, centre, reach) if rng.random() < 0.7 else None
     if pitch is not None:
         taken.append((pitch, 58.0))
@@ -156,12 +155,24 @@ def fill_park(site: Site) -> None:
 def lay_lake(site: Site, centre: Points, reach: float) -> Points:
     """Water with a reedy bank and a path around it; returns the path."""
     x, y = centre
-    shore = site.shore(float(x), float(y), reach, 0.42)
+    shore = site.shore(float(x), float(y), reach, site.rng.uniform(0.25, 0.6))
+    angle, long = site.rng.uniform(0, math.pi), site.rng.uniform(0.55, 1.0)
+    axis = np.array([[math.cos(angle), math.sin(angle)]])
+    shore = shore - (1 - long) * ((shore - centre) @ axis.T) * axis
     site.ground(PLOT, centre + (shore - centre) * (1 + 4.5 / reach), palette.BANK)
     site.ground(WATERSIDE, shore, palette.LAKE, WATER, site.number())
     way: Points = centre + (shore - centre) * (1 + 12 / reach)
     site.ground(ASPHALT - 1, ribbon(np.concatenate([way, way[:1]]), 2.4), palette.GRAVEL, ROAD, site.number())
     return way
+
+
+def lay_square(site: Site, centre: Points) -> Points:
+    """A round place of gravel with a bed in its middle; returns its border."""
+    x, y = centre
+    border = site.shore(float(x), float(y), site.rng.uniform(7, 14), 0.0)
+    site.ground(ASPHALT - 1, border, palette.GRAVEL)
+    site.ground(ASPHALT, centre + (border - centre) * 0.45, palette.LAWN)
+    return border
 
 
 def lay_path(site: Site, start: Points, way: Points) -> None:
@@ -186,11 +197,12 @@ def clump(site: Site, taken: list[tuple[Points, float]]) -> None:
 
 def lay_pitch(site: Site, centre: Points, reach: float) -> Points | None:
     """A football pitch with mowing stripes and white lines, off the lake; its centre, or None for want of room."""
-    corners = [(s, t) for s in (0.27, 0.73) for t in (0.27, 0.73)]
-    far = max(corners, key=lambda spot: float(np.hypot(*(site.at([spot[0]], [spot[1]])[0] - centre))))
-    x, y, angle = site.pose(*far, U)
+    s0, t0, s1, t1 = site.inset(3.0)
+    quarters = [(s, t, s + (s1 - s0) / 2, t + (t1 - t0) / 2) for s in (s0, (s0 + s1) / 2) for t in (t0, (t0 + t1) / 2)]
+    places = [site.room(quarter) for quarter in quarters]
+    (x, y, angle), length, width = max(places, key=lambda place: float(np.hypot(*(np.array(place[0][:2]) - centre))))
     middle = np.array([x, y])
-    if np.hypot(*(middle - centre)) < reach * 1.4 + 55:
+    if length < 96 or width < 62 or np.hypot(*(middle - centre)) < reach * 1.4 + 55:
         return None
     along = np.array([math.cos(angle), math.sin(angle)])
     right = np.array([-along[1], along[0]])

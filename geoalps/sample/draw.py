@@ -164,12 +164,14 @@ def draw_trees(canvas: Canvas, trees: NDArray[np.float64], sun: Slope) -> None:
         sun: slope of its ray.
     """
     trees = trees[np.lexsort((trees[:, 7], trees[:, 3]))]
+    stands = canvas.height.copy()
+    # A thousand at a time bounds the memory; which thousand must not show, so all are held against the same heights.
     for start in range(0, len(trees), 1024):
-        _draw_crowns(canvas, trees[start : start + 1024], sun)
+        _draw_crowns(canvas, stands, trees[start : start + 1024], sun)
 
 
-def _draw_crowns(canvas: Canvas, trees: NDArray[np.float64], sun: Slope) -> None:
-    """Some crowns at once; of two that cover a pixel, the later one is seen."""
+def _draw_crowns(canvas: Canvas, stands: Grid, trees: NDArray[np.float64], sun: Slope) -> None:
+    """Some crowns at once, where they rise over what ``stands``; of two that cover a pixel, the later one is seen."""
     window, pixel = canvas.window, canvas.pixel
     radius = trees[:, 2] / pixel
     x, y = trees[:, 0] / pixel - window.col0, trees[:, 1] / pixel - window.row0
@@ -190,7 +192,7 @@ def _draw_crowns(canvas: Canvas, trees: NDArray[np.float64], sun: Slope) -> None
     keep = away < 0.86 + 0.34 * lumps
     tree, flat, dx, dy, away, lumps = (values[keep] for values in (tree, flat, dx, dy, away, lumps))
     height = trees[tree, 3] * (1 - 0.42 * np.minimum(away, 1.2) + 0.10 * lumps)
-    over = height > canvas.height.ravel()[flat] - 1.5
+    over = height > stands.ravel()[flat] - 1.5
     tree, flat, dx, dy, away, lumps, height = (v[over] for v in (tree, flat, dx, dy, away, lumps, height))
     fine = canvas.fine.ravel()[flat]
     facing = (dx * sun[0] + dy * sun[1]) / math.hypot(*sun)

@@ -74,6 +74,8 @@ def lay_bridges(site: Site, line: Points, width: float, number: int) -> None:
             for step in range(9):
                 places = np.linspace(0, ROAD_WIDTH["river"] * 0.62 - 2.0 * step, 12)
                 near = np.column_stack([np.interp(places, length, end[:, k]) for k in (0, 1)])
+                # The decks of both sides overlap where they meet, or the gap would show as a shadow.
+                near[0] -= (near[1] - near[0]) / np.hypot(*(near[1] - near[0]))
                 site.ground(DECK, ribbon(near, width + 4.4), palette.CONCRETE, ROAD, number, height=0.35 * (step + 1))
 
 

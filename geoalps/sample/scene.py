@@ -47,7 +47,7 @@ class SampleScene:
     shape: tuple[int, int]
     """(height, width) in pixels."""
     seed: int = 0
-    """Another seed is another place, season of light included."""
+    """Another seed is another place in another light."""
     pixel_size: float = 0.3
     """Metres."""
 

@@ -55,7 +55,7 @@ class Patch(NamedTuple):
     kind: int = OTHER
     """Class id."""
     instance: int = 0
-    """Instance id; 0 for none. Patches of class 0 that are only paint keep what lies under them: see ``paint``."""
+    """Instance id; 0 for none."""
     height: float = 0.0
     """Metres above ground, for the shadow (decks of bridges)."""
     paint: bool = False

@@ -33,9 +33,8 @@ def fill_suburb(site: Site) -> None:
             lay_row(site, (s0, s1), low, middle)
             lay_row(site, (s0, s1), high, middle)
         else:
-            lay_row(
-                site, (s0, s1), low if rng.random() < 0.5 else high, low + high - (low if rng.random() < 0.5 else high)
-            )
+            street = low if rng.random() < 0.5 else high
+            lay_row(site, (s0, s1), street, low + high - street)
 
 
 def lay_row(site: Site, along: tuple[float, float], street: float, back: float) -> None:

@@ -80,7 +80,7 @@ def hall(site: Site, pose: tuple[float, float, float], length: float, width: flo
     if rng.random() < 0.5:
         x, y, angle = pose
         side = length / 2 - rng.uniform(6, 10)
-        out = width / 2 + 3.0
+        out = width / 2 - 2.5
         place = x + side * math.cos(angle) - out * math.sin(angle), y + side * math.sin(angle) + out * math.cos(angle)
         site.block((*place, angle), 14, 9, rng.uniform(6, 12), "flat", site.pick(palette.FLAT_ROOFS), instance=number)
 
