@@ -23,6 +23,9 @@ class GeoalpsError(Exception):
 class SceneError(GeoalpsError, OSError):
     """A raster cannot be opened, read or placed on the map."""
 
+    window: object = None
+    """The :class:`geoalps.grid.Window` that cannot be read, where reading failed."""
+
 
 class OptionError(GeoalpsError, ValueError):
     """An option or argument lies outside of what is allowed."""

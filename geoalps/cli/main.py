@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 import warnings
@@ -22,6 +23,10 @@ COMMANDS = {
     "sample": "Write a made aerial scene with its truth.",
 }
 """Commands in the order of the flow, with the line that the list of commands shows."""
+
+
+FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+"""No space left, larger than files may be, quota used up."""
 
 
 class Shell(click.Group):
@@ -48,9 +53,9 @@ class Shell(click.Group):
         """Run a command; what goes wrong on purpose is one line and exit code 1, with -v the traceback too."""
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
-        except (GeoalpsError, OSError, MemoryError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong is told in one line
             if ctx.params.get("verbose"):
                 traceback.print_exc()
             click.echo(f"Error: {_one_line(error)}", err=True)
@@ -60,10 +65,12 @@ class Shell(click.Group):
 def _one_line(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return "out of memory; use a smaller --tile-size or fewer --workers"
-    text = " ".join(str(error).split())
-    if isinstance(error, OSError) and error.errno == 28:
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, OSError) and error.errno in FULL:
         return f"the disk is full ({text}); free some space and run the same command again: it goes on where it stopped"
-    return text or type(error).__name__
+    if isinstance(error, GeoalpsError | OSError):
+        return text
+    return f"this should not have happened: {type(error).__name__}: {text}; see where with geoalps -v, and report it"
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -252,7 +252,9 @@ Source = RasterSource | ArraySource
 
 def _unreadable(name: str, window: Window, error: BaseException) -> SceneError:
     rows, cols = f"rows {window.row0} to {window.row1}", f"columns {window.col0} to {window.col1}"
-    return SceneError(f"{name} cannot be read at {rows}, {cols} ({reason(error)}); the file is damaged or cut short")
+    told = SceneError(f"{name} cannot be read at {rows}, {cols} ({reason(error)}); the file is damaged or cut short")
+    told.window = window
+    return told
 
 
 def _centres(length: int, count: int) -> NDArray[np.int64]:
