@@ -29,6 +29,11 @@ def load_segmenter(segmenter: str | Segmenter, options: Mapping[str, Any] | None
         PluginError: no such name, it cannot be imported, or what it makes is no segmenter.
         OptionError: an option it does not know.
     """
+    given = sorted(key for key, value in (options or {}).items() if value is not None)
+    if given and not isinstance(segmenter, str):
+        raise OptionError(
+            f"option {given[0]!r} is given beside a segmenter that is made already; give it when making it"
+        )
     made = _load("segmenters", segmenter, options) if isinstance(segmenter, str) else segmenter
     if not isinstance(made, Segmenter):
         raise PluginError(f"{made!r} is no segmenter: it lacks segment(image, valid), partition or identity")

@@ -20,6 +20,7 @@ from geoalps.cli import options as opt
     help="The class model's directory.",
 )
 @opt.clustering
+@click.option("--overwrite", is_flag=True, help="Replace a class model that is there.")
 @opt.workers
 @click.pass_context
 def command(ctx: click.Context, /, stores: tuple[Path, ...], output: Path, **given: Any) -> None:

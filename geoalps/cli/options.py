@@ -163,13 +163,16 @@ def segmenter_options(
 
 def console(ctx: click.Context) -> Console:
     """Where a command talks while it works: stderr, nothing with -q."""
-    return Console(stderr=True, quiet=bool(ctx.obj and ctx.obj["quiet"]), soft_wrap=True)
+    return Console(stderr=True, quiet=bool(ctx.obj and ctx.obj["quiet"]), soft_wrap=True, markup=False, emoji=False)
 
 
 def announce(talk: Console, segmenter: str) -> None:
-    """Say which segmenter runs, and how to get the other."""
+    """Say which segmenter runs, and how to get the other; the stage refuses one that there is not."""
+    from geoalps.plugins import names
+
     other = {
         "regions": "needs no weights; for Segment Anything: --segmenter sam (375 MB once) or --checkpoint",
         "sam": "Segment Anything; for a run without weights: --segmenter regions",
     }.get(segmenter, "an installed plug-in; built in are regions and sam")
-    talk.print(f"segmenter: {segmenter} ({other})", highlight=False)
+    if segmenter in names():
+        talk.print(f"segmenter: {segmenter} ({other})", highlight=False)

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from geoalps.cli.options import announce, segmenter_options
 from geoalps.cli.progress import progress_for
+from geoalps.errors import ProductError, SceneError
 from geoalps.grid import TileGrid
 from geoalps.io.product import Product
 from geoalps.io.scene import Scene, open_scene
@@ -21,11 +22,18 @@ from geoalps.labeling.class_model import ClassModel
 
 
 def _scene(given: dict[str, Any], path: str) -> Scene:
+    if (Path(path) / "run.json").exists():
+        raise SceneError(f"{path} is a product, no scene; give the raster that it was made of")
     return open_scene(path, given["bands"], given["nodata"])
 
 
+def _grid(scene: Scene, given: dict[str, Any]) -> TileGrid:
+    return TileGrid(scene.shape, given["tile_size"], given["margin"])
+
+
 def _stretch(scene: Scene, given: dict[str, Any]) -> Stretch:
-    return fit_stretch(scene, given["stretch_mode"], given["percentiles"], given["decibel"])
+    with stages.naming_tile(scene, _grid(scene, given)):
+        return fit_stretch(scene, given["stretch_mode"], given["percentiles"], given["decibel"])
 
 
 def _segmenter(given: dict[str, Any]) -> dict[str, Any]:
@@ -56,15 +64,19 @@ def run_segment(talk: Console, path: str, output: Path | None, given: dict[str, 
     announce(talk, given["segmenter"])
     with progress_for(talk) as progress:
         store = stages.segment(
-            scene, TileGrid(scene.shape, given["tile_size"], given["margin"]), given["segmenter"], path=output,
-            encoder=given["encoder"], stretch=_stretch(scene, given), max_area_fraction=given["max_area_fraction"],
-            workers=given["workers"], overwrite=given["overwrite"], progress=progress, **_segmenter(given),
+            scene, _grid(scene, given), given["segmenter"], path=output, encoder=given["encoder"],
+            stretch=_stretch(scene, given), max_area_fraction=given["max_area_fraction"], workers=given["workers"],
+            overwrite=given["overwrite"], progress=progress, **_segmenter(given),
         )  # fmt: skip
     click.echo(str(store.path))
 
 
 def run_fit(talk: Console, stores: tuple[Path, ...], output: Path, given: dict[str, Any]) -> None:
     """Stores to a class model."""
+    if (output / "classes.json").exists() and not given["overwrite"]:
+        raise ProductError(
+            f"{output} holds a class model already; use --overwrite to replace it, or -o for another directory"
+        )
     with progress_for(talk) as progress:
         model = stages.fit_classes(
             [Store.open(path) for path in stores], given["classes"], normalisation=given["normalisation"],

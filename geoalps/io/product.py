@@ -11,13 +11,14 @@ import shutil
 import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import geopandas
+import numpy as np
 import rasterio
 import rasterio.shutil
 import rioxarray
@@ -28,10 +29,13 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as RasterioWindow
 
 from geoalps.errors import ProductError
-from geoalps.grid import Window
+from geoalps.grid import TileGrid, Window
+from geoalps.io.sources import reason
 
 FILES = ("labels.tif", "labels.tif.aux.xml", "objects.tif", "labels.gpkg", "classes.npz", "classes.json", "run.json")
 """What a product is made of, in the order in which the files are moved to their names."""
+CHECKED_AT_ONCE = 2048
+"""Side in pixels of the windows in which finished rasters are read again."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,17 @@ class CoreWriter:
             self._file = rasterio.open(path, "w", **profile, **grid, **blocks, **packing)
 
     def write(self, window: Window, values: NDArray[Any]) -> None:
-        """Write one core."""
-        with self._lock:
-            self._file.write(values, 1, window=RasterioWindow(window.col0, window.row0, window.width, window.height))
+        """Write one core.
+
+        Raises:
+            ProductError: the file system takes no more.
+        """
+        try:
+            # inside of an environment GDAL logs its errors; outside, it prints them
+            with self._lock, rasterio.Env():
+                self._file.write(values, 1, window=_rasterio(window))
+        except RasterioError as error:
+            raise _unwritable(self.path, error) from error
 
     def colours(self, table: Mapping[int, tuple[int, int, int, int]]) -> None:
         """Set the colour table; before the first core is written."""
@@ -79,8 +91,16 @@ class CoreWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with _quiet():
+        with _quiet(), rasterio.Env():
             self._file.close()
+
+
+def _rasterio(window: Window) -> RasterioWindow:
+    return RasterioWindow(window.col0, window.row0, window.width, window.height)
+
+
+def _unwritable(path: Path, error: BaseException) -> ProductError:
+    return ProductError(f"{path} cannot be written ({reason(error)}); is the disk full? free some space and run again")
 
 
 def block_size(core: int) -> int:
@@ -92,10 +112,40 @@ def write_cog(source: Path, target: Path, resampling: str) -> None:
     """Copy a raster into a cloud-optimised GeoTIFF with overviews (``nearest`` or ``mode``: ids are never averaged)."""
     options = {"compress": "DEFLATE", "blocksize": 512, "overview_resampling": resampling, "bigtiff": "IF_SAFER"}
     try:
-        with _quiet():
+        with _quiet(), rasterio.Env():
             rasterio.shutil.copy(source, target, driver="COG", num_threads="ALL_CPUS", statistics="NO", **options)
-    except RasterioError as error:
-        raise ProductError(f"{target} cannot be written ({error}); is the disk full?") from error
+    except Exception as error:  # rasterio passes on whatever GDAL met last
+        raise _unwritable(target, error) from error
+
+
+def check_rasters(folder: Path, pixels: NDArray[np.int64], classes: NDArray[Any]) -> None:
+    """Read ``objects.tif`` and ``labels.tif`` again: GDAL may take a full disk for a success.
+
+    Args:
+        folder: where they are.
+        pixels: (objects + 1,) pixels that were painted with every id; [0] is not looked at.
+        classes: (objects + 1,) class of every id, in the dtype of ``labels.tif``; [0] is its nodata.
+
+    Raises:
+        ProductError: they are not what was painted.
+    """
+    objects, labels = folder / "objects.tif", folder / "labels.tif"
+    found = np.zeros_like(pixels)
+    try:
+        with rasterio.Env(), rasterio.open(objects) as ids_file, rasterio.open(labels) as labels_file:
+            for tile in TileGrid(ids_file.shape, CHECKED_AT_ONCE, 0):
+                ids = ids_file.read(1, window=_rasterio(tile.core))
+                if not np.array_equal(labels_file.read(1, window=_rasterio(tile.core)), classes[ids]):
+                    raise ProductError(f"{labels} does not hold what was written; is the disk full?")
+                found += np.bincount(ids.ravel(), minlength=len(found))
+            levels = [(file.name, level) for file in (ids_file, labels_file) for level in range(len(file.overviews(1)))]
+            for name, level in levels:
+                with rasterio.open(name, overview_level=level) as overview:
+                    overview.checksum(1)
+    except (RasterioError, IndexError) as error:
+        raise _unwritable(objects, error) from error
+    if not np.array_equal(found[1:], pixels[1:]):
+        raise ProductError(f"{objects} does not hold what was written; is the disk full?")
 
 
 @contextmanager
@@ -105,16 +155,34 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def prepare(folder: Path, overwrite: bool) -> Path:
-    """Make the output directory, and in it an empty one to build the product in.
+@contextmanager
+def building_in(folder: Path, overwrite: bool) -> Iterator[Path]:
+    """Make the output directory, and in it an empty one to build the product in; it is gone at the end.
+
+    After an error no directory is left that was not there before, unless it holds a store.
 
     Raises:
         ProductError: there is a product already and ``overwrite`` is False, or the directory cannot be written.
     """
+    new = [path for path in (folder / "work", folder, *folder.parents) if not path.exists()]
+    try:
+        building = _prepare(folder, overwrite)
+        yield building
+    finally:
+        shutil.rmtree(folder / "work" / "product.part", ignore_errors=True)
+        for path in new:
+            with suppress(OSError):
+                path.rmdir()
+
+
+def _prepare(folder: Path, overwrite: bool) -> Path:
     if (folder / "run.json").exists() and not overwrite:
         raise ProductError(
             f"{folder} holds a product already; use --overwrite to replace it, or -o for another directory"
         )
+    in_the_way = [name for name in FILES if (folder / name).is_dir()]
+    if in_the_way:
+        raise ProductError(f"{folder / in_the_way[0]} is a directory; move it away, or use -o for another directory")
     building = folder / "work" / "product.part"
     try:
         shutil.rmtree(building, ignore_errors=True)
@@ -131,7 +199,6 @@ def publish(building: Path, folder: Path) -> None:
     (folder / "run.json").unlink(missing_ok=True)
     for name in FILES:
         (building / name).replace(folder / name)
-    shutil.rmtree(building)
 
 
 @dataclass(frozen=True)

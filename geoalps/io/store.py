@@ -8,7 +8,8 @@ whole and is not computed again.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,8 @@ class Store:
         """Open the store at ``path``, making it when there is none.
 
         Raises:
-            StoreError: there is one with another fingerprint and ``overwrite`` is False; it names what differs.
+            StoreError: there is one with another fingerprint, tiles in it, and ``overwrite`` is False; it names what
+                differs. Or the directory cannot be written.
         """
         wanted = json.loads(json.dumps({"format": FORMAT, **fingerprint}))
         manifest = path / "manifest.json"
@@ -63,15 +65,18 @@ class Store:
             found = _read_manifest(manifest)
             if found == wanted:
                 return cls(path, wanted)
-            if not overwrite:
+            if not overwrite and any((path / "tiles").glob("*.parquet")):
                 raise StoreError(
                     f"{path} was made with other options ({'; '.join(_differences(found, wanted))}); "
                     "use --overwrite to start over, or another output directory"
                 )
             for stale in [*(path / "tiles").glob("*.parquet*"), *path.glob("*.npz"), path / ADAPTED]:
                 stale.unlink(missing_ok=True)
-        (path / "tiles").mkdir(parents=True, exist_ok=True)
-        write_json(manifest, wanted)
+        try:
+            (path / "tiles").mkdir(parents=True, exist_ok=True)
+            write_json(manifest, wanted)
+        except (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+            raise StoreError(f"cannot write to {path} ({error.strerror}); use -o for another directory") from error
         return cls(path, wanted)
 
     @classmethod
@@ -114,9 +119,8 @@ class Store:
         nodata = Segments.from_masks([~record.valid]).runs.ravel().tolist()
         content = {"shape": record.valid.shape, "nodata": nodata, "info": dict(record.info)}
         table = table.replace_schema_metadata({"geoalps": json.dumps(content)})
-        part = self._file(tile).with_suffix(".parquet.part")
-        pq.write_table(table, part, compression="zstd", use_dictionary=False, write_statistics=False)
-        part.replace(self._file(tile))
+        with appearing(self._file(tile)) as part:
+            pq.write_table(table, part, compression="zstd", use_dictionary=False, write_statistics=False)
 
     def read(self, tile: Tile) -> TileRecord:
         """A tile's record.
@@ -179,9 +183,20 @@ class Store:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write JSON that a person can read; the file appears under its name when it is whole."""
+    with appearing(path) as part:
+        part.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """Where to write a file that appears under its name when it is whole; an error leaves nothing behind."""
     part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    part.replace(path)
+    try:
+        yield part
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

@@ -7,16 +7,18 @@ Two files: ``classes.json``, which a person can read and edit (names, colours, w
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoalps.errors import OptionError, ProductError
-from geoalps.io.store import write_json
+from geoalps.io.store import appearing, write_json
 from geoalps.labeling.kmeans import assign
 
 NORMALISATIONS = ("none", "l2", "zscore", "pca")
@@ -78,6 +80,10 @@ class ClassEntry:
     colour: str
     """#rrggbb."""
 
+    def __post_init__(self) -> None:
+        if not re.fullmatch("#[0-9a-fA-F]{6}", self.colour):
+            raise OptionError(f"class {self.class_id} has colour {self.colour!r}; want #rrggbb")
+
 
 @dataclass(frozen=True, eq=False)
 class ClassModel:
@@ -94,6 +100,20 @@ class ClassModel:
 
     def __len__(self) -> int:
         return len(self.centres)
+
+    @property
+    def _whole(self) -> bool:
+        """Whether the parts fit together."""
+        source, shift, basis = self.source, self.normalisation.shift, self.normalisation.basis
+        return (
+            isinstance(source, dict)
+            and all(isinstance(source.get(part), dict) for part in ("segmenter", "stretch", "spectra"))
+            and self.normalisation.kind in NORMALISATIONS
+            and [array.dtype.kind for array in (self.centres, shift, basis)] == ["f"] * 3
+            and (self.centres.ndim, shift.ndim, basis.ndim) == (2, 1, 2)
+            and basis.shape == (len(shift), self.centres.shape[1])
+            and [c.class_id for c in self.classes] == list(range(len(self.centres)))
+        )
 
     def assign(self, embeddings: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """(n,) int64 classes and (n,) float32 confidences 0..1 (margin to the second-nearest centre) of embeddings.
@@ -114,10 +134,8 @@ class ClassModel:
         """Write ``classes.json`` and ``classes.npz`` into a directory."""
         folder.mkdir(parents=True, exist_ok=True)
         arrays = {"centres": self.centres, "shift": self.normalisation.shift, "basis": self.normalisation.basis}
-        part = folder / "classes.npz.part"
-        with part.open("wb") as file:
+        with appearing(folder / "classes.npz") as part, part.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
-        part.replace(folder / "classes.npz")
         classes = [{"class_id": c.class_id, "class_name": c.class_name, "colour": c.colour} for c in self.classes]
         content = {
             "format": 1,
@@ -143,14 +161,21 @@ class ClassModel:
                 ClassEntry(int(c["class_id"]), str(c["class_name"]), str(c["colour"])) for c in content["classes"]
             )
             model = cls(centres, Normalisation(content["normalisation"], shift, basis), classes, content["source"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except FileNotFoundError as error:
             raise ProductError(
-                f"no class model can be read from {folder} ({error}); want its classes.json and classes.npz"
+                f"{folder} holds no class model (no {Path(error.filename).name}); give a product, or what "
+                "`geoalps fit` made"
             ) from error
-        if len(classes) != len(centres) or basis.shape[1:] != centres.shape[1:]:
+        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+            raise ProductError(
+                f"the class model in {folder} is damaged ({error}); copy it again or fit another with `geoalps fit`"
+            ) from error
+        if not model._whole:
             raise ProductError(
                 f"the class model in {folder} is damaged: classes.json and classes.npz do not fit together"
             )
+        if len({entry.class_name for entry in classes}) < len(classes):
+            raise ProductError(f"two classes of {folder / 'classes.json'} have one name; give each its own")
         return model
 
 

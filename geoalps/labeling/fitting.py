@@ -101,7 +101,8 @@ def fit(
         progress.advance()
 
     learner.fit(batches, PASSES)
-    centres = learner.centres[np.argsort(-learner.counts, kind="stable")]
+    # the commonest class is 0; equal ones by their centres, so that the order of tiles numbers nothing
+    centres = learner.centres[np.lexsort((*learner.centres.T[::-1], -learner.counts.round(6)))]
     return ClassModel(centres, scaling, entries([hex_colour(colour) for colour in palette(k)]), source)
 
 

@@ -48,7 +48,8 @@ class OnlineKMeans:
         Raises:
             OptionError: fewer distinct vectors in the sample than centres wanted.
         """
-        x = sample.astype(np.float64)
+        # sorted, so that the seeds do not depend on the order in which tiles gave the sample
+        x = sample.astype(np.float64)[np.lexsort(sample.T)]
         distinct = len(np.unique(x, axis=0))
         if distinct < k:
             raise OptionError(

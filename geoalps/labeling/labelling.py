@@ -22,7 +22,7 @@ from geoalps.errors import OptionError
 from geoalps.grid import Tile, TileGrid, Window
 from geoalps.io.geopackage import write_geopackage
 from geoalps.io.polygons import Geometries, polygonise, simplify_coverage, to_map
-from geoalps.io.product import CoreWriter, Georeference, Product, block_size, publish, write_cog
+from geoalps.io.product import CoreWriter, Georeference, Product, block_size, check_rasters, publish, write_cog
 from geoalps.io.sampling import CellAreas
 from geoalps.io.store import Store, write_json
 from geoalps.io.style import ClassRow, category_names_pam
@@ -93,8 +93,7 @@ def write_product(
     """Make all files of a product in ``building`` and move them to ``folder``; see :func:`geoalps.label`."""
     progress, watch = progress or Silence(), _Stopwatch()
     place = Georeference.from_json(store.fingerprint["scene"])
-    with watch("stitch"):
-        objects = stitch_store(store, workers, progress)
+    objects = stitch_store(store, workers, progress)
     with watch("classify"):
         class_id, confidence = _classify(store, objects, model)
     with watch("paint"):
@@ -117,6 +116,7 @@ def write_product(
         for name, resampling in (("objects", "nearest"), ("labels", "mode")):
             write_cog(building / f"{name}.work.tif", building / f"{name}.tif", resampling)
             progress.advance()
+        check_rasters(building, pixels, _class_values(class_id, model))
         (building / "labels.tif.aux.xml").write_text(category_names_pam(rows), encoding="utf-8")
     with watch("seam_index"):
         seams = seam_index(_reader(building / "objects.work.tif"), store.grid)
@@ -217,10 +217,8 @@ def _paint_all(
     """Write both working rasters; (objects + 1,) painted pixels and square metres of every object."""
     store, grid = painter.store, painter.store.grid
     place = Georeference.from_json(store.fingerprint["scene"])
-    wide = len(model) > 255
-    uncovered = 65535 if wide else 255
-    lookup = class_id.astype(np.uint16 if wide else np.uint8)
-    lookup[0] = uncovered
+    lookup = _class_values(class_id, model)
+    uncovered = int(lookup[0])
     pixels, area = np.zeros(len(class_id), np.int64), np.zeros(len(class_id))
     shapes = lru_cache(maxsize=4 * (grid.cols + 2) if grid.cols < 64 else 256)(painter.shapes)
     block = block_size(grid.size)
@@ -244,6 +242,14 @@ def _paint_all(
             area[found] += metres
     pixels[0], area[0] = 0, 0
     return pixels, area
+
+
+def _class_values(class_id: NDArray[np.int64], model: ClassModel) -> NDArray[Any]:
+    """(objects + 1,) what ``labels.tif`` holds for every id: uint8, or uint16 above 255 classes; [0] is uncovered."""
+    wide = len(model) > 255
+    values = class_id.astype(np.uint16 if wide else np.uint8)
+    values[0] = 65535 if wide else 255
+    return values
 
 
 def _colour_table(model: ClassModel, uncovered: int) -> dict[int, tuple[int, int, int, int]]:

@@ -24,6 +24,7 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
 from geoalps.grid import Tile, TileGrid, Window
+from geoalps.io.store import appearing
 from geoalps.segments import Segments
 
 NORTH, SOUTH, WEST, EAST = np.uint8(1), np.uint8(2), np.uint8(4), np.uint8(8)
@@ -137,10 +138,8 @@ class Objects:
 
     def save(self, path: Path) -> None:
         """Write the arrays to one ``.npz`` file, which appears when it is whole."""
-        part = path.with_name(path.name + ".part")
-        with part.open("wb") as file:
+        with appearing(path) as part, part.open("wb") as file:
             np.savez(file, **{field.name: getattr(self, field.name) for field in fields(self)})
-        part.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> Objects:

@@ -8,8 +8,11 @@ tile_label     scene            -> product: the three in a row
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,15 +20,16 @@ import numpy as np
 import rasterio
 import xarray
 
-from geoalps.errors import OptionError
+from geoalps.errors import GeoalpsWarning, OptionError, SceneError
 from geoalps.grid import Tile, TileGrid, Window
-from geoalps.io.product import Product, prepare
+from geoalps.io.product import Product, building_in
 from geoalps.io.scene import Scene, open_scene
 from geoalps.io.store import Store, TileRecord
 from geoalps.io.stretch import Stretch, fit_stretch
 from geoalps.labeling.class_model import ClassModel
 from geoalps.labeling.fitting import fit
 from geoalps.labeling.labelling import Labelling, write_product
+from geoalps.labeling.objects import stitch_store
 from geoalps.labeling.pool import pool
 from geoalps.labeling.seams import Sight
 from geoalps.labeling.spectra import Spectra
@@ -35,6 +39,9 @@ from geoalps.protocols import Adaptive, Encoder, PooledEmbeddings, Segmenter
 
 SceneLike: TypeAlias = str | Path | rasterio.DatasetReader | xarray.DataArray | Scene
 MAX_AREA_FRACTION = 0.3
+STAGES = ("segment", "stitch", "fit")
+SEARCHED = 100_000_000
+"""Pixels of an unreadable window in which the unreadable tile is looked for."""
 SAMPLE_WINDOW, SAMPLES = 384, 4
 """An adaptive segmenter looks at SAMPLES x SAMPLES windows of this side, spread evenly."""
 
@@ -94,8 +101,16 @@ def segment(
         raise OptionError(f"max-area-fraction is {max_area_fraction:g}; allowed is above 0 to 1")
     chosen = load_segmenter(segmenter, options)
     extra = load_encoder(encoder) if encoder is not None else None
-    stretch = stretch or fit_stretch(scene)
-    spectra = spectra or Spectra.fit(scene)
+    if scene.crs is None:
+        warnings.warn(
+            f"{scene.path or scene.name} has no CRS: areas are in pixels, and no map knows where the objects are; "
+            "gdal_edit.py -a_srs EPSG:CODE gives it one",
+            GeoalpsWarning,
+            stacklevel=2,
+        )
+    with naming_tile(scene, grid):
+        stretch = stretch or fit_stretch(scene)
+        spectra = spectra or Spectra.fit(scene)
     fingerprint = {
         "scene": scene.fingerprint,
         "grid": {"shape": list(grid.shape), "size": grid.size, "margin": grid.margin},
@@ -109,14 +124,36 @@ def segment(
     store = Store.create(folder, fingerprint, overwrite)
     missing = store.missing()
     if missing:
-        chosen = _adapt(chosen, scene, stretch, store)
+        with naming_tile(scene, grid):
+            chosen = _adapt(chosen, scene, stretch, store)
 
         def step(tile: Tile) -> None:
-            store.write(tile, segment_tile(scene, stretch, spectra, chosen, extra, max_area_fraction, tile))
+            with naming_tile(scene, grid):
+                record = segment_tile(scene, stretch, spectra, chosen, extra, max_area_fraction, tile)
+            store.write(tile, record)
 
         for _ in run_tiles("segment", step, missing, workers, progress):
             pass
     return store
+
+
+@contextmanager
+def naming_tile(scene: Scene, grid: TileGrid) -> Iterator[None]:
+    """Whoever meets a block that cannot be read, the error names the tile whose core it lies in."""
+    try:
+        yield
+    except SceneError as error:
+        window = error.window
+        if not isinstance(window, Window) or window.area > SEARCHED:
+            raise
+        for tile in grid:
+            core = tile.core.clip(window)
+            try:
+                if core.area:
+                    scene.read(core)
+            except SceneError as found:
+                raise SceneError(f"tile {tile.name}: {found}") from error
+        raise
 
 
 def segment_tile(
@@ -231,19 +268,27 @@ def label(
     """
     folder = Path(out)
     options = Labelling(min_area, simplify)
-    check_model(model, store)
-    building = prepare(folder, overwrite)
-    return write_product(store, model, folder, building, options, workers, progress, provenance or {})
+    check_model(model, store.fingerprint)
+    with building_in(folder, overwrite) as building:
+        return write_product(store, model, folder, building, options, workers, progress, provenance or {})
 
 
-def check_model(model: ClassModel, store: Store) -> None:
-    """Refuse a class model that was fitted on other embeddings than the store's, with the difference named."""
+def check_model(model: ClassModel, source: Mapping[str, Any]) -> None:
+    """Refuse a class model that was fitted on other embeddings than those of ``source``, with the difference named.
+
+    Args:
+        model: to be applied.
+        source: identities of the ``segmenter`` and the ``encoder`` (None without one), as in a store's fingerprint.
+    """
     for part in ("segmenter", "encoder"):
-        fitted, here = model.source.get(part) or {}, store.fingerprint.get(part) or {}
-        if (fitted.get("name"), fitted.get("embedding")) != (here.get("name"), here.get("embedding")):
+        fitted, here = model.source.get(part) or {}, json.loads(json.dumps(dict(source.get(part) or {})))
+        # options may differ: they change which segments there are, not what an embedding means
+        differ = sorted(key for key in {*fitted, *here} - {"options"} if fitted.get(key) != here.get(key))
+        if differ:
+            key = "name" if "name" in differ else differ[0]
             raise OptionError(
-                f"the class model was fitted with {part} {fitted.get('name', 'none')!r}, the store with "
-                f"{here.get('name', 'none')!r}; segment again with the model's, or fit another model"
+                f"the class model was fitted with {part} {key} {fitted.get(key)!r}, the scene is segmented with "
+                f"{here.get(key)!r}; segment with the model's, or fit another model"
             )
 
 
@@ -279,29 +324,33 @@ def tile_label(
     scene = as_scene(scene, bands, nodata)
     grid = TileGrid(scene.shape, tile_size, margin)
     folder = Path(out) if out is not None else default_output(scene)
-    building = prepare(folder, overwrite)
     labelling = Labelling(min_area, simplify)
-    model = ClassModel.load(Path(class_model)) if isinstance(class_model, str | Path) else class_model
-    if model is not None:
-        segmenter, stretch, options = _as_fitted(model, segmenter, stretch, options)
-        spectra = Spectra.as_fitted(scene, model.source["spectra"])
-    else:
-        spectra = Spectra.fit(scene)
-    clock = [time.perf_counter()]
-    store = segment(
-        scene, grid, segmenter, path=folder / "work", encoder=encoder, stretch=stretch, spectra=spectra,
-        max_area_fraction=max_area_fraction, workers=workers, overwrite=overwrite, progress=progress, **options,
-    )  # fmt: skip
-    clock.append(time.perf_counter())
-    model = model or fit([store], n_classes, normalisation, seed, workers, progress)
-    check_model(model, store)
-    clock.append(time.perf_counter())
-    provenance = {
-        "n_classes": n_classes if class_model is None else len(model),
-        "seed": seed,
-        "seconds": {"segment": round(clock[1] - clock[0], 3), "fit": round(clock[2] - clock[1], 3)},
-    }
-    return write_product(store, model, folder, building, labelling, workers, progress, provenance)
+    with building_in(folder, overwrite) as building:
+        model = ClassModel.load(Path(class_model)) if isinstance(class_model, str | Path) else class_model
+        spectra = None
+        if model is not None:
+            segmenter, stretch, options = _as_fitted(model, segmenter, stretch, options)
+            spectra = Spectra.as_fitted(scene, model.source["spectra"])
+        chosen = load_segmenter(segmenter, options)
+        extra = load_encoder(encoder) if encoder is not None else None
+        if model is not None:
+            check_model(model, {"segmenter": chosen.identity, "encoder": extra.identity if extra else None})
+        clock = [time.perf_counter()]
+        store = segment(
+            scene, grid, chosen, path=folder / "work", encoder=extra, stretch=stretch, spectra=spectra,
+            max_area_fraction=max_area_fraction, workers=workers, overwrite=overwrite, progress=progress,
+        )  # fmt: skip
+        clock.append(time.perf_counter())
+        stitch_store(store, workers, progress)
+        clock.append(time.perf_counter())
+        model = model or fit([store], n_classes, normalisation, seed, workers, progress)
+        clock.append(time.perf_counter())
+        provenance = {
+            "n_classes": n_classes if class_model is None else len(model),
+            "seed": seed,
+            "seconds": {name: round(b - a, 3) for name, a, b in zip(STAGES, clock, clock[1:], strict=False)},
+        }
+        return write_product(store, model, folder, building, labelling, workers, progress, provenance)
 
 
 def _as_fitted(

@@ -6,9 +6,9 @@ The cost of merging regions A and B is
 
 with the mean colour in L*a*b*, and g the mean gradient along the common border: Ward's size term keeps the regions of
 a cut alike in weight, the border term keeps them where the picture has edges. Regions merge when each is the other's
-cheapest neighbour (reciprocal nearest neighbours). For Ward's cost that gives the same tree as merging the cheapest
-pair of the whole image first; and what merges depends on the neighbourhood alone, so that two tiles that see the same
-ground build the same tree over it.
+cheapest neighbour (reciprocal nearest neighbours): for Ward's cost between all pairs that is the tree of merging the
+cheapest pair of the whole image first, and here, among neighbours, what merges depends on the neighbourhood alone, so
+that two tiles that see the same ground build the same tree over it.
 """
 
 from __future__ import annotations

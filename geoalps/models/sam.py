@@ -144,7 +144,8 @@ class SamSegmenter:
         """
         options = asdict(self.options)
         del options["points_per_batch"]
-        return {"name": "sam", "model": self.architecture.name, "checkpoint": checkpoints.sha256(self.path), **options}
+        checkpoint = checkpoints.sha256(self.path)
+        return {"name": "sam", "model": self.architecture.name, "checkpoint": checkpoint, "options": options}
 
     def segment(self, image: Image, valid: Mask) -> tuple[Segments, EmbeddingMap]:
         """Segments of one tile's window and the embedding of the same encoder pass.
