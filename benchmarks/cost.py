@@ -37,7 +37,7 @@ class Meter:
         self.stages.setdefault(stage, [0.0, 0.0, 0.0])
         self._wall, self._cpu = time.perf_counter(), cpu_seconds()
 
-    def advance(self, steps: int = 1) -> None:  # noqa: ARG002
+    def advance(self, steps: int = 1) -> None:
         """Nothing."""
 
     def close(self) -> None:

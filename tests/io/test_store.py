@@ -56,7 +56,7 @@ def test_missing_tiles_and_no_leftovers(store):
     store.write(store.grid[0, 1], record())
     assert store.grid[0, 1] not in store.missing()
     assert [file.name for file in (store.path / "tiles").iterdir()] == ["r00000c00001.parquet"]
-    with pytest.raises(StoreError, match="r00001c00000 is missing.*geoalps segment"):
+    with pytest.raises(StoreError, match=r"r00001c00000 is missing.*geoalps segment"):
         store.read(store.grid[1, 0])
 
 
@@ -66,7 +66,7 @@ def test_a_damaged_tile_is_named(store):
     file = store.path / "tiles" / "r00000c00000.parquet"
     file.write_bytes(file.read_bytes()[:100])
     for read in (store.read, store.read_segments, store.read_valid, store.read_info):
-        with pytest.raises(StoreError, match="r00000c00000.*cannot be read"):
+        with pytest.raises(StoreError, match=r"r00000c00000.*cannot be read"):
             read(tile)
 
 
@@ -74,7 +74,7 @@ def test_the_same_options_open_it_and_others_are_named(store):
     store.write(store.grid[0, 0], record())
     assert Store.create(store.path, FINGERPRINT).missing() == store.missing()
     other = {**FINGERPRINT, "segmenter": {"name": "sam"}, "scene": {"name": "village"}}
-    with pytest.raises(StoreError, match='scene.name: "town", now "village"; segmenter.name: "plain", now "sam"'):
+    with pytest.raises(StoreError, match=r'scene.name: "town", now "village"; segmenter.name: "plain", now "sam"'):
         Store.create(store.path, other)
     assert len(Store.create(store.path, other, overwrite=True).missing()) == len(store.grid)
 

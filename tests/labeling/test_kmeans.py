@@ -117,7 +117,7 @@ def model():
         OnlineKMeans.seeded(scaling(x), 3, 0).centres,
         scaling,
         entries(["#ff0000", "#00ff00", "#0000ff"]),
-        {"objects": 400},
+        {"segmenter": {}, "stretch": {}, "spectra": {}},
     )
 
 

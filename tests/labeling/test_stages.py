@@ -70,7 +70,7 @@ def same_partition(one, two):
 
 @pytest.mark.parametrize(("size", "margin"), [(48, 24), (64, 16), (100, 30), (64, 8)])
 def test_labels_do_not_depend_on_the_tile_size_for_an_exact_segmenter(tmp_path, size, margin):
-    """Classes for patches of any shape. Objects for convex ones: arms that meet outside of a window stay two objects."""
+    """Classes for patches of any shape; objects for convex ones: arms that meet outside a window stay two."""
     for colours in (4, 30):
         path = write(tmp_path / f"town{colours}.tif", picture(colours=colours))
         whole = rasters(run(path, tmp_path / f"whole{colours}", tile_size=512, margin=0))
@@ -157,15 +157,15 @@ def test_a_class_model_carries_over(scene, tmp_path):
     image, labels = picture(seed=3), second.labels().to_numpy()
     old_image, old = picture(), first.labels().to_numpy()
     for colour in np.unique(old_image.reshape(3, -1), axis=1).T:
-        then = np.unique(old[(old_image.T == colour).all(-1).T])
-        now = np.unique(labels[(image.T == colour).all(-1).T])
+        then = np.unique(old[(colour == old_image.T).all(-1).T])
+        now = np.unique(labels[(colour == image.T).all(-1).T])
         assert then.tolist() == now.tolist()
     assert second.classes().colour.tolist() == first.classes().colour.tolist()
 
 
 def test_a_class_model_of_another_segmenter_is_refused(scene, tmp_path):
     run(scene, tmp_path / "plain")
-    with pytest.raises(OptionError, match="'plain'.*'regions'"):
+    with pytest.raises(OptionError, match=r"'plain'.*'regions'"):
         run(scene, tmp_path / "regions", segmenter="regions", class_model=tmp_path / "plain")
 
 
@@ -220,9 +220,9 @@ def test_a_plugin_that_breaks_its_protocol_is_refused_by_name(scene, tmp_path):
         def segment(self, image, valid):
             return super().segment(image, np.ones_like(valid))
 
-    with pytest.raises(PluginError, match="'plain'.*nodata"):
+    with pytest.raises(PluginError, match=r"'plain'.*nodata"):
         run(scene, tmp_path / "out", segmenter=Spills())
-    with pytest.raises(PluginError, match="installed are.*regions"):
+    with pytest.raises(PluginError, match=r"installed are.*regions"):
         run(scene, tmp_path / "out", segmenter="nonsense")
     with pytest.raises(OptionError, match="no option 'colour'"):
         run(scene, tmp_path / "out", segmenter="regions", colour=3)
