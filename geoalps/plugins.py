@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from geoalps.errors import OptionError, PluginError
+from geoalps.errors import GeoalpsError, OptionError, PluginError
 from geoalps.protocols import EmbeddingMap, Encoder, Image, Mask, PooledEmbeddings, Segmenter
 from geoalps.segments import Segments
 
@@ -61,7 +61,13 @@ def _load(group: str, name: str, options: Mapping[str, Any] | None) -> Any:
     for option in given:
         if option not in known:
             raise OptionError(f"{group[:-1]} {name!r} has no option {option!r}; it has {', '.join(known) or 'none'}")
-    return factory(**given)
+    try:
+        return factory(**given)
+    except (TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, GeoalpsError):
+            raise
+        options_text = ", ".join(f"{key}={value!r}" for key, value in given.items())
+        raise OptionError(f"{group[:-1]} {name!r} cannot be made with {options_text} ({error})") from error
 
 
 def check_result(name: str, image: Image, valid: Mask, result: Any) -> tuple[Segments, EmbeddingMap | PooledEmbeddings]:

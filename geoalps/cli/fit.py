@@ -24,12 +24,12 @@ from geoalps.cli import options as opt
 @opt.workers
 @click.pass_context
 def command(ctx: click.Context, /, stores: tuple[Path, ...], output: Path, **given: Any) -> None:
-    r"""Fit pseudo-classes over all STORES. The result is a class model: classes.json and classes.npz.
+    """Fit pseudo-classes over all STORES. The result is a class model: classes.json and classes.npz.
 
     \b
     Example:
       geoalps fit north_store/ south_store/ -k 24 -o classes/
-    """
+    """  # noqa: D301 - click wants the backspace itself
     from geoalps.cli.run import run_fit
 
     run_fit(opt.console(ctx), stores, output, given)

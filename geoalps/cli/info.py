@@ -13,13 +13,13 @@ import click
 @click.argument("path")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def command(path: str, as_json: bool) -> None:
-    r"""Say what PATH holds: a scene, a store, a product or a class model.
+    """Say what PATH holds: a scene, a store, a product or a class model.
 
     \b
     Examples:
       geoalps info ortho.tif
       geoalps info ortho_labels/ --json
-    """
+    """  # noqa: D301 - click wants the backspace itself
     content = _describe(path)
     if as_json:
         click.echo(json.dumps(content, indent=2))

@@ -23,12 +23,12 @@ from geoalps.cli import options as opt
 @opt.workers
 @click.pass_context
 def command(ctx: click.Context, /, store: Path, class_model: Path, output: Path, **given: Any) -> None:
-    r"""Give every object of STORE its class. The result is a product: rasters, GeoPackage, class model, run.json.
+    """Give every object of STORE its class. The result is a product: rasters, GeoPackage, class model, run.json.
 
     \b
     Example:
       geoalps label north_store/ --class-model classes/ -o north_labels/
-    """
+    """  # noqa: D301 - click wants the backspace itself
     from geoalps.cli.run import run_label
 
     run_label(opt.console(ctx), store, class_model, output, given)

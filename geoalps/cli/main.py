@@ -83,7 +83,7 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 @click.version_option(__version__, prog_name="geoalps")
 @click.pass_context
 def main(ctx: click.Context, verbose: int, quiet: bool) -> None:
-    r"""Pseudo-labels for huge georeferenced scenes.
+    """Pseudo-labels for huge georeferenced scenes.
 
     Every object outlined once, every kind of object given one class: as a GeoPackage that opens coloured in QGIS and a
     label raster on the scene's own grid.
@@ -94,7 +94,7 @@ def main(ctx: click.Context, verbose: int, quiet: bool) -> None:
       geoalps tile-label made.tif
       geoalps tile-label ortho.tif -o labels/ -k 12 --bands 4,3,2
       geoalps tile-label ortho.tif --segmenter sam --checkpoint sam_vit_b_01ec64.pth
-    """
+    """  # noqa: D301 - click wants the backspace itself
     ctx.obj = {"verbose": verbose, "quiet": quiet}
     if not verbose:
         warnings.simplefilter("ignore")

@@ -48,7 +48,7 @@ def command(
     truth: bool,
     overwrite: bool,
 ) -> None:
-    r"""Write a made aerial scene to OUTPUT, a GeoTIFF, with its truth beside it.
+    """Write a made aerial scene to OUTPUT, a GeoTIFF, with its truth beside it.
 
     Buildings with shadows, roads, fields with rows, trees, water, vehicles and ships, all drawn by code from the seed.
 
@@ -56,7 +56,7 @@ def command(
     Examples:
       geoalps sample made.tif
       geoalps sample large.tif --size 8192x12288 --seed 7 --no-truth
-    """
+    """  # noqa: D301 - click wants the backspace itself
     from geoalps.cli.progress import progress_for
     from geoalps.errors import ProductError
     from geoalps.io.sample import write_sample

@@ -25,12 +25,12 @@ from geoalps.cli import options as opt
 @opt.workers
 @click.pass_context
 def command(ctx: click.Context, /, scene: str, output: Path | None, **given: Any) -> None:
-    r"""Segment SCENE tile by tile into a store. The result is a directory with one Parquet file a tile.
+    """Segment SCENE tile by tile into a store. The result is a directory with one Parquet file a tile.
 
     \b
     Example:
       geoalps segment ortho.tif -o ortho_store/
-    """
+    """  # noqa: D301 - click wants the backspace itself
     from geoalps.cli.run import run_segment
 
     run_segment(opt.console(ctx), scene, output, given)

@@ -37,7 +37,7 @@ from geoalps.cli import options as opt
 @opt.workers
 @click.pass_context
 def command(ctx: click.Context, /, scene: str, output: Path | None, **given: Any) -> None:
-    r"""Turn SCENE into a map of pseudo-classes.
+    """Turn SCENE into a map of pseudo-classes.
 
     SCENE is anything GDAL reads: a GeoTIFF, COG or VRT, /vsicurl/ or s3:// included. The product is a directory:
     labels.tif (classes), objects.tif (object ids), labels.gpkg (polygons, opens coloured in QGIS), classes.json and
@@ -51,7 +51,7 @@ def command(ctx: click.Context, /, scene: str, output: Path | None, **given: Any
       geoalps tile-label s2.tif --bands 8,4,3 --tile-size 2048
       geoalps tile-label ortho_2026.tif --class-model ortho_2025_labels/
       geoalps tile-label ortho.tif --segmenter sam --checkpoint sam_vit_h_4b8939.pth --device cuda
-    """
+    """  # noqa: D301 - click wants the backspace itself
     from geoalps.cli.run import run_tile_label
 
     run_tile_label(opt.console(ctx), scene, output, given)

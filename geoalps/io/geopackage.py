@@ -189,6 +189,7 @@ def _write_objects(part: Path, records: Iterable[pa.RecordBatch], crs: CRS | Non
             geometry_name=_GEOMETRY,
             geometry_type="MultiPolygon",
             crs=crs.to_wkt() if crs else None,
+            dataset_options={"VERSION": "1.2"},  # what older QGIS and GDAL read without a warning
             layer_options={
                 "SPATIAL_INDEX": "YES",
                 "GEOMETRY_NAME": _GEOMETRY,

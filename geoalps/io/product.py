@@ -240,8 +240,17 @@ class Product:
         return geopandas.read_file(self.path / "labels.gpkg", layer="classes", ignore_geometry=True)
 
     def run(self) -> dict[str, Any]:
-        """How the product was made: versions, options, fingerprints, timings, counts, seam index."""
-        content: dict[str, Any] = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+        """How the product was made: versions, options, fingerprints, timings, counts, seam index.
+
+        Raises:
+            ProductError: ``run.json`` is damaged.
+        """
+        try:
+            content = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+        except ValueError as error:
+            content = error
+        if not isinstance(content, dict):
+            raise ProductError(f"{self.path / 'run.json'} is damaged ({content}); make the product again")
         return content
 
     def _raster(self, name: str, chunks: int) -> xarray.DataArray:

@@ -64,6 +64,7 @@ class Store:
         if manifest.exists():
             found = _read_manifest(manifest)
             if found == wanted:
+                (path / "tiles").mkdir(exist_ok=True)
                 return cls(path, wanted)
             if not overwrite and any((path / "tiles").glob("*.parquet")):
                 raise StoreError(
@@ -73,8 +74,9 @@ class Store:
             for stale in [*(path / "tiles").glob("*.parquet*"), *path.glob("*.npz"), path / ADAPTED]:
                 stale.unlink(missing_ok=True)
         try:
-            (path / "tiles").mkdir(parents=True, exist_ok=True)
+            path.mkdir(parents=True, exist_ok=True)
             write_json(manifest, wanted)
+            (path / "tiles").mkdir(exist_ok=True)
         except (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
             raise StoreError(f"cannot write to {path} ({error.strerror}); use -o for another directory") from error
         return cls(path, wanted)
@@ -206,6 +208,9 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         raise StoreError(f"{path} cannot be read ({error}); delete the store and run again") from error
     if not isinstance(content, dict):
         raise StoreError(f"{path} holds no JSON object; delete the store and run again")
+    lost = [part for part in ("format", "scene", "grid", "segmenter") if part not in content]
+    if lost:
+        raise StoreError(f"{path} says nothing of {lost[0]}; delete the store and run again")
     return content
 
 

@@ -45,7 +45,7 @@ class Normalisation:
             OptionError: unknown kind.
         """
         channels = len(mean)
-        if kind in ("none", "l2"):
+        if kind in ("none", "l2") or not channels:
             return cls(kind, np.zeros(channels), np.eye(channels))
         if kind == "zscore":
             deviation = np.sqrt(np.diag(covariance))

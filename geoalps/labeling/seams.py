@@ -5,9 +5,10 @@ overlap of their windows). Segments of the two match when they agree there, IoU 
 other runs on: what ends inside its window is not one with what goes on beyond it. Matched segments are one object:
 
 * an object that some tile saw whole takes that tile's shape; a tile whose core holds the centre goes first;
-* an object that every tile saw cut is the union of its pieces;
+* an object that every tile saw cut is the union of its pieces, painted below what some tile saw whole;
 * a whole segment that nobody matched is an object of the tile whose core holds its centre, and dropped by any other;
-* a cut segment that nobody matched is kept, but lies under everything else.
+* a cut segment that nobody matched lies under everything else, united with the unmatched cut segments of other tiles
+  that it overlaps: nobody knows where such ground ends, and the one certain thing is that it does not end at a window.
 
 Matching is symmetric and the groups are connected components, so nothing depends on the order of tiles.
 """
@@ -28,6 +29,11 @@ from geoalps.io.store import appearing
 from geoalps.segments import Segments
 
 NORTH, SOUTH, WEST, EAST = np.uint8(1), np.uint8(2), np.uint8(4), np.uint8(8)
+LOST, PIECES, WHOLE = np.uint8(0), np.uint8(1), np.uint8(2)
+"""Layers of painting: cut segments that nobody matched, unions of pieces, shapes that a tile saw whole. Only the first
+two have borders where a window ends, and what was seen whole hides them."""
+OVERLAP = 0.5
+"""Share of the smaller one's part of the band that two cut segments must share to be one piece of ground."""
 AGREEMENT = 0.6
 """IoU in the band above which two segments are of one object. Above one half, a partition's segment has one partner; at
 one half, segments that merely share most of a band chain up to objects that nobody saw."""
@@ -70,6 +76,8 @@ class Matches:
     """(m,) segment of the second tile."""
     common: NDArray[np.int64]
     """(m,) pixels both cover."""
+    agree: NDArray[np.bool_]
+    """(m,) True where they agree; else both are cut where the tiles meet and share most of the smaller one's band."""
 
 
 def forward_neighbours(grid: TileGrid, tile: Tile) -> list[Tile]:
@@ -87,8 +95,10 @@ def match(tile: Tile, segments: Segments, other: Tile, others: Segments, scene: 
     facing = _facing(tile, other)
     cut = (Sight.of(tile, segments, scene).cuts & facing[0]) > 0, (Sight.of(other, others, scene).cuts & facing[1]) > 0
     runs_on = segments.areas > one.areas, others.areas > two.areas
-    keep = (common > AGREEMENT * union) & (cut[1][second] | ~runs_on[0][first]) & (cut[0][first] | ~runs_on[1][second])
-    return Matches(first[keep], second[keep], common[keep])
+    agree = (common > AGREEMENT * union) & (cut[1][second] | ~runs_on[0][first]) & (cut[0][first] | ~runs_on[1][second])
+    ground = cut[0][first] & cut[1][second] & (common > OVERLAP * np.minimum(one.areas[first], two.areas[second]))
+    keep = agree | ground
+    return Matches(first[keep], second[keep], common[keep], agree[keep])
 
 
 def overlaps(
@@ -128,8 +138,8 @@ class Objects:
     """(segments,) pixels of every segment."""
     areas: NDArray[np.int64]
     """(objects + 1,) pixels before painting; [0] is nobody."""
-    under: NDArray[np.bool_]
-    """(objects + 1,) True for cut segments that nobody matched: painted under everything."""
+    layers: NDArray[np.uint8]
+    """(objects + 1,) how sure the shape is: LOST, PIECES or WHOLE; what is surer is painted over what is not."""
     scores: NDArray[np.float32]
     """(objects + 1,) area-weighted mean of the segments' scores."""
 
@@ -153,8 +163,8 @@ class Objects:
 
     @property
     def ranks(self) -> NDArray[np.int64]:
-        """(objects + 1,) painting order: cut and unmatched first, then from large to small; ties by id."""
-        order = np.lexsort((np.arange(len(self.areas)), -self.areas, ~self.under))
+        """(objects + 1,) painting order: by layer, then from large to small; ties by id."""
+        order = np.lexsort((np.arange(len(self.areas)), -self.areas, self.layers))
         ranks = np.empty(len(order), np.int64)
         ranks[order] = np.arange(len(order))
         return ranks
@@ -176,17 +186,26 @@ def stitch(sights: list[Sight], matches: Iterable[tuple[int, int, Matches]]) -> 
     scores = np.concatenate([sight.scores for sight in sights])
     cuts = np.concatenate([sight.cuts for sight in sights])
     centred = np.concatenate([sight.centred for sight in sights])
-    triples = [(offsets[a] + m.first, offsets[b] + m.second, m.common) for a, b, m in matches]
-    first, second, common = (np.concatenate([np.zeros(0, np.int64), *(t[i] for t in triples)]) for i in range(3))
-    links = coo_array((np.ones(len(first), np.int8), (first, second)), (count, count))
-    groups, group = connected_components(links, directed=False)
-    members = np.bincount(group, minlength=groups)
-    whole = cuts == 0
-    seen_whole = np.bincount(group[whole], minlength=groups) > 0
-    single = (members == 1)[group]
+    pairs = [np.stack([offsets[a] + m.first, offsets[b] + m.second, m.common, m.agree]) for a, b, m in matches]
+    first, second, common, agree = np.concatenate([np.zeros((4, 0), np.int64), *pairs], 1)
+    whole, strong = cuts == 0, agree > 0
+    group = _components(first[strong], second[strong], count)
+    alone = (np.bincount(group, minlength=count) == 1)[group]
+    lost = alone & ~whole  # cut by their window, and nobody agrees
+    used = strong | (lost[first] & lost[second])
+    first, second, common = first[used], second[used], common[used]
+    group = _components(first, second, count)
+    seen_whole = np.bincount(group[whole], minlength=count) > 0
     painted = np.where(seen_whole[group], _representatives(group, whole, centred, areas), True)
-    painted &= ~(single & whole & ~centred)
-    return _number(offsets, group, painted, areas, scores, single & ~whole, (first, common))
+    painted &= ~(alone & whole & ~centred)
+    layers = np.where(lost, LOST, np.where(seen_whole[group], WHOLE, PIECES))
+    return _number(offsets, group, painted, areas, scores, layers, (first, common))
+
+
+def _components(first: NDArray[np.int64], second: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """(count,) number of the connected component of every segment."""
+    links = coo_array((np.ones(len(first), np.int8), (first, second)), (count, count))
+    return np.asarray(connected_components(links, directed=False)[1], np.int64)
 
 
 def _representatives(
@@ -206,7 +225,7 @@ def _number(
     painted: NDArray[np.bool_],
     areas: NDArray[np.int64],
     scores: NDArray[np.float32],
-    under: NDArray[np.bool_],
+    layers: NDArray[np.uint8],
     matched: tuple[NDArray[np.int64], NDArray[np.int64]],
 ) -> Objects:
     """Ids for the painted groups, and what the objects weigh."""
@@ -224,8 +243,8 @@ def _number(
     union = total - np.bincount(of_segment[first], np.where(painted[first], common, 0), count)
     largest = np.zeros(count)
     np.maximum.at(largest, of_segment, weight)
-    below = np.zeros(count, bool)
-    below[of_segment[under & painted]] = True
+    layer = np.zeros(count, np.uint8)
+    layer[of_segment[painted]] = layers[painted]
     total = np.where(np.bincount(of_segment[painted], minlength=count) > 1, np.maximum(union, largest), total)
-    total[0], mean[0], below[0] = 0, 0, False
-    return Objects(offsets, of_segment, areas.astype(np.int64), total.astype(np.int64), below, mean.astype(np.float32))
+    total[0], mean[0] = 0, 0
+    return Objects(offsets, of_segment, areas.astype(np.int64), total.astype(np.int64), layer, mean.astype(np.float32))

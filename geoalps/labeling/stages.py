@@ -286,8 +286,9 @@ def check_model(model: ClassModel, source: Mapping[str, Any]) -> None:
         differ = sorted(key for key in {*fitted, *here} - {"options"} if fitted.get(key) != here.get(key))
         if differ:
             key = "name" if "name" in differ else differ[0]
+            what = part if key == "name" else f"{part} {key}"
             raise OptionError(
-                f"the class model was fitted with {part} {key} {fitted.get(key)!r}, the scene is segmented with "
+                f"the class model was fitted with {what} {fitted.get(key)!r}, the scene is segmented with "
                 f"{here.get(key)!r}; segment with the model's, or fit another model"
             )
 

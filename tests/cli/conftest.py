@@ -1,7 +1,7 @@
 """What the tests of the command line share."""
 
 import pytest
-from processes import SAM, Shell
+from processes import Shell
 from scenes import TILED, plain
 
 
@@ -9,14 +9,6 @@ from scenes import TILED, plain
 def geoalps():
     """Runs the command in a process of its own."""
     shell = Shell()
-    yield shell
-    shell.close()
-
-
-@pytest.fixture(scope="session")
-def geoalps_with_sam():
-    """The same, quicker to start where ``sam`` is wanted."""
-    shell = Shell(SAM)
     yield shell
     shell.close()
 

@@ -5,6 +5,7 @@ and limits are its own. Where there is no fork, each command is a process of its
 """
 
 import atexit
+import contextlib
 import gc
 import importlib
 import json
@@ -17,8 +18,8 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
-REGIONS = ("geoalps.cli.run", "geoalps.models.regions")
-SAM = ("geoalps.cli.run", "geoalps.models.sam")
+# dask imports distributed when it computes first, where it is installed
+PRELOAD = ("geoalps.cli.run", "geoalps.models.regions", "distributed")
 TIMEOUT = 120
 
 
@@ -32,10 +33,10 @@ class Finished:
 
 
 class Shell:
-    """Runs commands; what it imports first saves time and nothing else. Close it in the end."""
+    """Runs commands; close it in the end."""
 
-    def __init__(self, preload=REGIONS):
-        self._server, self._preload = None, preload
+    def __init__(self):
+        self._server = None
         self._folder = tempfile.TemporaryDirectory()
 
     def __call__(self, *args, cwd=None, largest_file=None):
@@ -45,7 +46,7 @@ class Shell:
             return self._apart(request)
         if self._server is None:
             self._server = subprocess.Popen(
-                [sys.executable, __file__, *self._preload], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )
         out, err = (Path(self._folder.name) / name for name in ("out", "err"))
         self._server.stdin.write(json.dumps({**request, "out": str(out), "err": str(err)}) + "\n")
@@ -68,8 +69,9 @@ class Shell:
 
 def serve():
     """Fork a child for every line of stdin; answer with its exit code."""
-    for module in sys.argv[1:]:
-        importlib.import_module(module)
+    for module in PRELOAD:
+        with contextlib.suppress(ModuleNotFoundError):
+            importlib.import_module(module)
     gc.freeze()
     # a pipe of its own, because children point 1 and 2 elsewhere
     answers = os.fdopen(os.dup(1), "w")
@@ -102,7 +104,7 @@ def become(request):
         runpy.run_module("geoalps", run_name="__main__", alter_sys=True)
     except SystemExit as end:
         code = end.code or 0
-    except BaseException:  # as the interpreter does with what nobody caught
+    except BaseException:  # noqa: BLE001 - as the interpreter does with what nobody caught
         traceback.print_exc()
     finally:
         # the interpreter's own end would take down a thousand modules, one by one

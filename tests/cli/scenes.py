@@ -45,7 +45,7 @@ def write(path, values, valid=None, *, interpretation=None, colormap=None, mask=
     place = {key: value for key, value in place.items() if value is not None}
     size = {"count": values.shape[0], "height": values.shape[1], "width": values.shape[2], "dtype": values.dtype}
     blocks = {"tiled": True, "blockxsize": 64, "blockysize": 64, "compress": "deflate"}
-    with rasterio.open(path, "w", driver="GTiff", **size, **blocks, **place) as file:
+    with rasterio.open(path, "w", driver="GTiff", **size, **{**blocks, **place}) as file:
         if interpretation:
             file.colorinterp = interpretation
         if colormap:
@@ -152,7 +152,7 @@ def check_product(made, out, k, *, covers=True, follows_pixels=True):
     assert len(table) == (k if ids.any() else 0)
     assert {row[0]: tuple(bytes.fromhex(row[2][1:])) for row in table} == palette
     # category element: value and label; the renderer may add one for all other values
-    shown = {c.get("value"): c.get("label") for c in ET.fromstring(qml).iter("category") if c.get("value")}
+    shown = {c.get("value"): c.get("label") for c in ET.fromstring(qml).iter("category") if c.get("value")}  # noqa: S314 - ours
     assert shown == {str(row[0]): row[1] for row in table}
 
     layer = pyogrio.read_dataframe(out / "labels.gpkg", layer="objects")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geoalps.grid import TileGrid, Window
-from geoalps.labeling.seams import Objects, Sight, forward_neighbours, match, overlaps, stitch
+from geoalps.labeling.seams import LOST, PIECES, WHOLE, Objects, Sight, forward_neighbours, match, overlaps, stitch
 from geoalps.segments import Segments
 
 
@@ -57,7 +57,7 @@ def test_an_object_is_one_object_wherever_it_lies(span, tiles):
     assert sum(len(part) for part in segments) == tiles
     objects = stitched(GRID, segments)
     assert len(objects) == 1
-    assert not objects.under[1]
+    assert objects.layers[1] == (PIECES if span == (10, 120) else WHOLE)
     assert objects.areas[1] == 20 * (span[1] - span[0])
 
 
@@ -98,7 +98,7 @@ def test_a_cut_segment_unmatched_lies_under_everything():
     segments = [Segments.from_masks([rectangle((64, 80), 10, 60, 20, 80)]), Segments.empty()]
     objects = stitched(GRID, segments)
     assert objects.of_segment.tolist() == [1]
-    assert objects.under.tolist() == [False, True]
+    assert objects.layers[1] == LOST
 
 
 def test_a_segment_that_runs_on_is_not_one_with_a_whole_one():
@@ -181,8 +181,8 @@ def test_saved_and_read_again(tmp_path):
 
 
 def test_small_objects_lie_on_top_and_cut_ones_below():
-    areas, under = np.array([0, 5, 50, 500]), np.array([False, False, False, True])
+    areas, layers = np.array([0, 5, 50, 500, 70]), np.array([LOST, WHOLE, WHOLE, LOST, PIECES])
     objects = Objects(
-        np.array([0, 0]), np.zeros(0, np.uint32), np.zeros(0, np.int64), areas, under, np.zeros(4, np.float32)
+        np.array([0, 0]), np.zeros(0, np.uint32), np.zeros(0, np.int64), areas, layers, np.zeros(5, np.float32)
     )
-    assert np.argsort(objects.ranks)[:3].tolist() == [3, 2, 1]
+    assert [i for i in np.argsort(objects.ranks) if i] == [3, 4, 2, 1]
