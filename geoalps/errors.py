@@ -8,7 +8,9 @@ One root to catch, and beside it the built-in that the caller would expect::
      ├── PluginError(TypeError)       a segmenter or encoder that does not keep its protocol
      ├── CheckpointError(ValueError)  a checkpoint that is missing, damaged or of another model
      ├── StoreError(ValueError)       a store made with other options, or with tiles missing
-     └── ProductError(OSError)        a product that exists already or cannot be written
+     ├── ProductError(OSError)        a product that exists already or cannot be written
+     ├── TileError(RuntimeError)      tiles that failed while the others went on
+     └── WorkerError(RuntimeError)    no Dask scheduler or workers, or they went away
 
     GeoalpsWarning(UserWarning)       something was decided for the user; the text says what
 
@@ -45,6 +47,14 @@ class StoreError(GeoalpsError, ValueError):
 
 class ProductError(GeoalpsError, OSError):
     """A product exists already, or cannot be written or read."""
+
+
+class TileError(GeoalpsError, RuntimeError):
+    """Some tiles failed for good; the others are in the store."""
+
+
+class WorkerError(GeoalpsError, RuntimeError):
+    """There is no Dask scheduler, it has no workers, or it went away."""
 
 
 class GeoalpsWarning(UserWarning):

@@ -148,6 +148,10 @@ class TileGrid:
     def __iter__(self) -> Iterator[Tile]:
         return (self[row, col] for row in range(self.rows) for col in range(self.cols))
 
+    def number(self, tile: Tile) -> int:
+        """A tile's place in row-major order, from 0."""
+        return tile.row * self.cols + tile.col
+
     def neighbours(self, tile: Tile) -> list[Tile]:
         """The up to eight tiles around one, in row-major order."""
         return [
@@ -156,6 +160,15 @@ class TileGrid:
             for col in range(max(0, tile.col - 1), min(self.cols, tile.col + 2))
             if (row, col) != (tile.row, tile.col)
         ]
+
+    def meeting(self, window: Window) -> Iterator[Tile]:
+        """The tiles whose cores have pixels in a window, in row-major order."""
+        inside = window.clip(self.scene)
+        if not inside.area:
+            return iter(())
+        rows = range(inside.row0 // self.size, -(-inside.row1 // self.size))
+        cols = range(inside.col0 // self.size, -(-inside.col1 // self.size))
+        return (self[row, col] for row in rows for col in cols)
 
     @property
     def chunks(self) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -49,6 +49,7 @@ def load_encoder(encoder: str | Encoder, options: Mapping[str, Any] | None = Non
 
 
 def _load(group: str, name: str, options: Mapping[str, Any] | None) -> Any:
+    """What an entry point of ``geoalps.{group}`` makes with the options that are not None; errors as above."""
     found: dict[str, EntryPoint] = {point.name: point for point in entry_points(group=f"geoalps.{group}")}
     if name not in found:
         raise PluginError(f"there is no {group[:-1]} {name!r}; installed are {', '.join(sorted(found)) or 'none'}")
@@ -110,6 +111,7 @@ def check_map(name: str, image: Image, embedding: Any) -> EmbeddingMap:
 
 
 def _check_array(name: str, values: Any, ndim: int) -> None:
+    """A finite float array of ``ndim`` dimensions, or a PluginError."""
     if not isinstance(values, np.ndarray) or values.ndim != ndim or not np.issubdtype(values.dtype, np.floating):
         raise PluginError(f"{name!r} returned embeddings that are no {ndim}-dimensional float array")
     if not np.isfinite(values).all():

@@ -190,6 +190,7 @@ def ranges(starts: NDArray[Any], counts: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def _offsets(counts: NDArray[Any]) -> NDArray[np.int64]:
+    """(n + 1,) int64: where each of n consecutive parts begins, and where the last ends."""
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 

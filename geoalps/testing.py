@@ -70,6 +70,7 @@ def check_encoder(encoder: Encoder) -> None:
 
 
 def _check_identity(plugin: Any, protocol: Any) -> str:
+    """The plug-in's name, or a PluginError when it lacks a member or its identity is no JSON with a name."""
     if not isinstance(plugin, protocol):
         raise PluginError(f"{plugin!r} lacks a method or property of {protocol.__name__}")
     try:

@@ -2,22 +2,17 @@
 
 import hashlib
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from scenes import check_product, colours, hole, pixels_of, write
+from test_sam import CONFIG, tiny_sam
 
 from geoalps.cli import main
 from geoalps.grid import TileGrid
 from geoalps.io.store import Store
-
-sys.path += [str(Path(__file__).parent / folder) for folder in ("cli", "models")]
-
-from scenes import check_product, colours, hole, pixels_of, write
-from test_sam import CONFIG, tiny_sam
 
 SHAPE = (150, 140)
 OPTIONS = {"points_per_side": 8, "pred_iou_thresh": 0.1, "stability_score_thresh": 0.1, "box_nms_thresh": 0.8}

@@ -21,7 +21,6 @@ from geoalps.cli import options as opt
 )
 @opt.clustering
 @click.option("--overwrite", is_flag=True, help="Replace a class model that is there.")
-@opt.workers
 @click.pass_context
 def command(ctx: click.Context, /, stores: tuple[Path, ...], output: Path, **given: Any) -> None:
     """Fit pseudo-classes over all STORES. The result is a class model: classes.json and classes.npz.

@@ -29,6 +29,7 @@ def command(path: str, as_json: bool) -> None:
 
 
 def _describe(path: str) -> dict[str, Any]:
+    """What a path holds, by the files that are there; a path without any of ours is a scene."""
     folder = Path(path)
     if (folder / "run.json").exists():
         return _product(folder)
@@ -40,6 +41,7 @@ def _describe(path: str) -> dict[str, Any]:
 
 
 def _scene(path: str) -> dict[str, Any]:
+    """A scene's size, bands, dtype and georeference."""
     from geoalps.io.scene import open_scene
 
     scene = open_scene(path)
@@ -62,6 +64,7 @@ def _scene(path: str) -> dict[str, Any]:
 
 
 def _store(folder: Path) -> dict[str, Any]:
+    """A store's segmenter, grid and how many of its tiles are there."""
     from geoalps.io.store import Store
 
     store = Store.open(folder)
@@ -80,6 +83,7 @@ def _store(folder: Path) -> dict[str, Any]:
 
 
 def _product(folder: Path) -> dict[str, Any]:
+    """A product's counts, timings and classes."""
     from geoalps.io.product import Product
 
     product = Product.open(folder)
@@ -97,6 +101,7 @@ def _product(folder: Path) -> dict[str, Any]:
 
 
 def _class_model(folder: Path) -> dict[str, Any]:
+    """A class model's classes and what they were made of."""
     from geoalps.labeling.class_model import ClassModel
 
     model = ClassModel.load(folder)
@@ -106,6 +111,7 @@ def _class_model(folder: Path) -> dict[str, Any]:
 
 
 def _flat(content: dict[str, Any], before: str = "") -> list[tuple[str, Any]]:
+    """(name, value) of nested content; the names of what is inside follow those of what it is in."""
     rows: list[tuple[str, Any]] = []
     for name, value in content.items():
         rows += _flat(value, f"{before}{name}: ") if isinstance(value, dict) else [(before + name, value)]

@@ -20,7 +20,7 @@ from geoalps.cli import options as opt
 )
 @opt.painting
 @opt.overwrite
-@opt.workers
+@opt.working
 @click.pass_context
 def command(ctx: click.Context, /, store: Path, class_model: Path, output: Path, **given: Any) -> None:
     """Give every object of STORE its class. The result is a product: rasters, GeoPackage, class model, run.json.

@@ -40,8 +40,8 @@ class Shell(click.Group):
         """The command of this name."""
         if name not in COMMANDS:
             return None
-        module = import_module(f"geoalps.cli.{name.replace('-', '_')}")
-        command: click.Command = module.command
+        command: click.Command = import_module(f"geoalps.cli.{name.replace('-', '_')}").command
+        command.params += [option for option in BEHIND if option not in command.params]
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -56,13 +56,14 @@ class Shell(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as error:  # noqa: BLE001 - whatever goes wrong is told in one line
-            if ctx.params.get("verbose"):
+            if (ctx.obj or {}).get("verbose"):
                 traceback.print_exc()
             click.echo(f"Error: {_one_line(error)}", err=True)
             sys.exit(1)
 
 
 def _one_line(error: BaseException) -> str:
+    """What went wrong, in one line, with what to do about it where that is known."""
     if isinstance(error, MemoryError):
         return "out of memory; use a smaller --tile-size or fewer --workers"
     text = " ".join(str(error).split()) or type(error).__name__
@@ -74,12 +75,49 @@ def _one_line(error: BaseException) -> str:
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """A warning in one line of stderr."""
     click.echo(f"Warning: {message}", err=True)
 
 
-@click.group(cls=Shell, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("-v", "--verbose", count=True, help="Say more; show the traceback of an error.")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+def _filter_warnings(verbose: int, quiet: bool) -> None:
+    """Let through the warnings of geoalps alone, none with -q, and all that Python shows with -v."""
+    from geoalps.errors import GeoalpsWarning
+
+    if not verbose:
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("ignore" if quiet else "always", module="geoalps")
+        warnings.filterwarnings("ignore" if quiet else "always", category=GeoalpsWarning)
+    warnings.showwarning = _show_warning
+
+
+def _also_behind(ctx: click.Context, param: click.Parameter, value: int) -> None:
+    """Add what was said behind the command to what was said before it; -q, read last, puts both to work."""
+    if ctx.resilient_parsing:
+        return
+    ctx.obj[param.name] = ctx.obj[param.name] or value
+    if param.name == "quiet":
+        _filter_warnings(**ctx.obj)
+
+
+def _verbosity(**settings: Any) -> list[click.Parameter]:
+    """The options -v and -q; -v is eager, so that it is read first whatever the order on the line."""
+    say_more = "Say more; show the traceback of an error."
+    return [
+        click.Option(["-v", "--verbose"], count=True, is_eager=True, help=say_more, **settings),
+        click.Option(["-q", "--quiet"], is_flag=True, help="Say nothing but errors.", **settings),
+    ]
+
+
+BEHIND = _verbosity(expose_value=False, callback=_also_behind)
+"""-v and -q once more, for every command: people write them behind it as often as before it."""
+
+
+@click.group(
+    "geoalps",  # rasterio lists its plug-ins by this name, not by the entry point's
+    cls=Shell,
+    params=_verbosity(),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="geoalps")
 @click.pass_context
 def main(ctx: click.Context, verbose: int, quiet: bool) -> None:
@@ -96,14 +134,3 @@ def main(ctx: click.Context, verbose: int, quiet: bool) -> None:
       geoalps tile-label ortho.tif --segmenter sam --checkpoint sam_vit_b_01ec64.pth
     """  # noqa: D301 - click wants the backspace itself
     ctx.obj = {"verbose": verbose, "quiet": quiet}
-    if not verbose:
-        warnings.simplefilter("ignore")
-        warnings.filterwarnings("ignore" if quiet else "always", module="geoalps")
-        warnings.filterwarnings("ignore" if quiet else "always", category=_geoalps_warning())
-    warnings.showwarning = _show_warning
-
-
-def _geoalps_warning() -> type[Warning]:
-    from geoalps.errors import GeoalpsWarning
-
-    return GeoalpsWarning

@@ -150,7 +150,28 @@ painting = together(
 overwrite = click.option(
     "--overwrite", is_flag=True, help="Replace what is there already; tiles made with the same options are kept."
 )
-workers = click.option("--workers", type=click.IntRange(min=1), help="Threads. [default: one a core]")
+on_error = click.option(
+    "--on-error",
+    type=click.Choice(["fail", "skip"]),
+    default="fail",
+    show_default=True,
+    help="What cannot be read or segmented: an error once all else is done, or left uncovered and recorded.",
+)
+working = together(
+    click.option("--workers", type=click.IntRange(min=1), help="Worker processes. [default: none, only threads]"),
+    click.option(
+        "--threads", type=click.IntRange(min=1), help="Threads. [default: one a core, or one a worker process]"
+    ),
+    click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers do it, such as tcp://host:8786."),
+)
+
+
+def workers(given: dict[str, Any]) -> int | str | None:
+    """Who does the tasks, as :func:`geoalps.labeling.workers.working` takes it; at most one of the options."""
+    if given["scheduler"] and (given["workers"] or given["threads"]):
+        raise click.UsageError("--scheduler has workers of its own; leave out --workers and --threads")
+    chosen: int | str | None = given["scheduler"] or given["workers"]
+    return chosen
 
 
 def segmenter_options(

@@ -15,8 +15,8 @@ WHAT = {
     "stitch": "tiles",
     "fit": "passes",
     "paint": "tiles",
-    "polygons": "objects",
-    "rasters": "files",
+    "polygons": "tiles",
+    "product": "parts",
     "sample": "pieces",
 }
 
@@ -39,6 +39,10 @@ class Bars:
         """So many steps are done."""
         if self._now is not None:
             self._bars.advance(self._now, steps)
+
+    def tell(self, text: str) -> None:
+        """A line above the bars."""
+        self._bars.console.print(text, highlight=False)
 
     def __enter__(self) -> Bars:
         self._bars.start()
@@ -75,6 +79,10 @@ class Lines:
             self._console.print(
                 f"{self._stage}: {self._done} of {self._total} {what}, {left:.0f} s left", highlight=False
             )
+
+    def tell(self, text: str) -> None:
+        """A line of its own."""
+        self._console.print(text, highlight=False)
 
     def __enter__(self) -> Lines:
         return self

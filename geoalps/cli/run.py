@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from glob import glob
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 
-from geoalps.cli.options import announce, segmenter_options
+from geoalps.cli.options import announce, segmenter_options, workers
 from geoalps.cli.progress import progress_for
 from geoalps.errors import ProductError, SceneError
 from geoalps.grid import TileGrid
@@ -19,43 +20,74 @@ from geoalps.io.store import Store
 from geoalps.io.stretch import Stretch, fit_stretch
 from geoalps.labeling import stages
 from geoalps.labeling.class_model import ClassModel
+from geoalps.labeling.segmentation import naming_tiles
 
 
 def _scene(given: dict[str, Any], path: str) -> Scene:
+    """The scene at a path with the options of reading; a product is refused by that name."""
     if (Path(path) / "run.json").exists():
         raise SceneError(f"{path} is a product, no scene; give the raster that it was made of")
     return open_scene(path, given["bands"], given["nodata"])
 
 
 def _grid(scene: Scene, given: dict[str, Any]) -> TileGrid:
+    """The tile grid that the options of tiling ask for."""
     return TileGrid(scene.shape, given["tile_size"], given["margin"])
 
 
-def _stretch(scene: Scene, given: dict[str, Any]) -> Stretch:
-    with stages.naming_tile(scene, _grid(scene, given)):
-        return fit_stretch(scene, given["stretch_mode"], given["percentiles"], given["decibel"])
+def _stretch(scenes: list[Scene], given: dict[str, Any]) -> Stretch:
+    """The scenes' stretch; a block that cannot be read is told with its tile, or passed over."""
+    seen = [scene.forgiving() for scene in scenes] if given["on_error"] == "skip" else scenes
+    with naming_tiles(seen, [_grid(scene, given) for scene in seen]):
+        return fit_stretch(seen, given["stretch_mode"], given["percentiles"], given["decibel"])
 
 
 def _segmenter(given: dict[str, Any]) -> dict[str, Any]:
+    """The segmenter's options that were given."""
     return segmenter_options(given["checkpoint"], given["model"], given["device"], given["options"])
 
 
-def run_tile_label(talk: Console, path: str, output: Path | None, given: dict[str, Any]) -> None:
-    """A scene to a product, and where it is."""
-    scene = _scene(given, path)
+RASTERS = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".png", ".jpg")
+"""What is taken for a scene in a directory, by the ends of the names."""
+
+
+def scene_paths(given: tuple[str, ...]) -> list[str]:
+    """The scenes that arguments name: themselves, a directory's rasters, the matches of a pattern; each once."""
+    paths: list[str] = []
+    for name in given:
+        path = Path(name)
+        if path.is_dir() and not (path / "run.json").exists():
+            found = sorted(str(file) for file in path.iterdir() if file.suffix.lower() in RASTERS)
+        elif any(sign in name for sign in "*?[") and "://" not in name and not path.exists():
+            found = sorted(glob(name, recursive=True))  # noqa: PTH207 - an absolute pattern, too
+        else:
+            found = [name]
+        if not found:
+            raise SceneError(f"{name} holds no scenes ({', '.join(RASTERS)}); give files, a directory or a pattern")
+        paths += found
+    return list(dict.fromkeys(paths))
+
+
+def run_tile_label(talk: Console, names: tuple[str, ...], output: Path | None, given: dict[str, Any]) -> None:
+    """Scenes to products, and where they are."""
+    paths = scene_paths(names)
+    scenes = [_scene(given, path) for path in paths]
+    alone = paths == list(names) and len(paths) == 1
     announce(talk, given["segmenter"])
     with progress_for(talk) as progress:
-        product = stages.tile_label(
-            scene, output, given["classes"], class_model=given["class_model"], tile_size=given["tile_size"],
-            margin=given["margin"], segmenter=given["segmenter"], encoder=given["encoder"],
-            stretch=None if given["class_model"] else _stretch(scene, given), normalisation=given["normalisation"],
-            seed=given["seed"], min_area=given["min_area"], simplify=given["simplify"],
-            max_area_fraction=given["max_area_fraction"], workers=given["workers"], overwrite=given["overwrite"],
-            progress=progress, **_segmenter(given),
+        products = stages.tile_label_scenes(
+            scenes, [output] if alone and output else output, given["classes"], class_model=given["class_model"],
+            tile_size=given["tile_size"], margin=given["margin"], segmenter=given["segmenter"],
+            encoder=given["encoder"], stretch=None if given["class_model"] else _stretch(scenes, given),
+            normalisation=given["normalisation"], seed=given["seed"], min_area=given["min_area"],
+            simplify=given["simplify"], max_area_fraction=given["max_area_fraction"], on_error=given["on_error"],
+            workers=workers(given), threads=given["threads"], overwrite=given["overwrite"], progress=progress,
+            **_segmenter(given),
         )  # fmt: skip
-    if given["clean"]:
-        shutil.rmtree(product.path / "work")
-    tell(talk, product)
+    for product in products:
+        if given["clean"]:
+            shutil.rmtree(product.path / "work")
+        tell(talk, product)
 
 
 def run_segment(talk: Console, path: str, output: Path | None, given: dict[str, Any]) -> None:
@@ -65,8 +97,9 @@ def run_segment(talk: Console, path: str, output: Path | None, given: dict[str, 
     with progress_for(talk) as progress:
         store = stages.segment(
             scene, _grid(scene, given), given["segmenter"], path=output, encoder=given["encoder"],
-            stretch=_stretch(scene, given), max_area_fraction=given["max_area_fraction"], workers=given["workers"],
-            overwrite=given["overwrite"], progress=progress, **_segmenter(given),
+            stretch=_stretch([scene], given), max_area_fraction=given["max_area_fraction"], on_error=given["on_error"],
+            workers=workers(given), threads=given["threads"], overwrite=given["overwrite"], progress=progress,
+            **_segmenter(given),
         )  # fmt: skip
     click.echo(str(store.path))
 
@@ -80,7 +113,7 @@ def run_fit(talk: Console, stores: tuple[Path, ...], output: Path, given: dict[s
     with progress_for(talk) as progress:
         model = stages.fit_classes(
             [Store.open(path) for path in stores], given["classes"], normalisation=given["normalisation"],
-            seed=given["seed"], workers=given["workers"], progress=progress,
+            seed=given["seed"], progress=progress,
         )  # fmt: skip
     model.save(output)
     click.echo(str(output / "classes.json"))
@@ -91,7 +124,8 @@ def run_label(talk: Console, path: Path, class_model: Path, output: Path, given:
     with progress_for(talk) as progress:
         product = stages.label(
             Store.open(path), ClassModel.load(class_model), output, min_area=given["min_area"],
-            simplify=given["simplify"], overwrite=given["overwrite"], workers=given["workers"], progress=progress,
+            simplify=given["simplify"], overwrite=given["overwrite"], workers=workers(given), threads=given["threads"],
+            progress=progress,
         )  # fmt: skip
     tell(talk, product)
 
@@ -107,5 +141,8 @@ def tell(talk: Console, product: Product) -> None:
             highlight=False,
         )
     talk.print(f"{run['counts']['objects']} objects in {run['n_classes']} classes{seam_text}", highlight=False)
+    if damaged := run["damaged_tiles"]:
+        first = "; ".join(f"{name}: {why}" for name, why in list(damaged.items())[:3])
+        talk.print(f"{len(damaged)} tiles are not whole ({first}); run.json lists them", highlight=False)
     talk.print(f"open {product.path / 'labels.gpkg'} in QGIS: it comes up coloured", highlight=False)
     click.echo(str(product.path))

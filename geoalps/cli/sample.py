@@ -69,6 +69,7 @@ def command(
         done = 0
 
         def tell(now: int, total: int) -> None:
+            """Move the bar, which appears with the first piece, to ``now`` of ``total`` pieces."""
             nonlocal done
             if not done:
                 progress.start("sample", total)

@@ -21,8 +21,9 @@ from geoalps.cli import options as opt
 @opt.segmenting
 @opt.tiling
 @opt.reading
+@opt.on_error
 @opt.overwrite
-@opt.workers
+@opt.working
 @click.pass_context
 def command(ctx: click.Context, /, scene: str, output: Path | None, **given: Any) -> None:
     """Segment SCENE tile by tile into a store. The result is a directory with one Parquet file a tile.

@@ -11,12 +11,12 @@ from geoalps.cli import options as opt
 
 
 @click.command("tile-label")
-@click.argument("scene")
+@click.argument("scenes", nargs=-1, required=True)
 @click.option(
     "-o",
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
-    help="The product's directory. [default: SCENE_labels beside the scene]",
+    help="The product's directory; of several scenes, where each gets NAME/. [default: SCENE_labels beside it]",
 )
 @opt.clustering
 @click.option(
@@ -28,30 +28,35 @@ from geoalps.cli import options as opt
 @opt.tiling
 @opt.reading
 @opt.painting
+@opt.on_error
 @opt.overwrite
 @click.option(
     "--clean",
     is_flag=True,
     help="Delete the store when the product is finished: saves disk, but then nothing can be reused.",
 )
-@opt.workers
+@opt.working
 @click.pass_context
-def command(ctx: click.Context, /, scene: str, output: Path | None, **given: Any) -> None:
-    """Turn SCENE into a map of pseudo-classes.
+def command(ctx: click.Context, /, scenes: tuple[str, ...], output: Path | None, **given: Any) -> None:
+    """Turn SCENES into maps of pseudo-classes.
 
-    SCENE is anything GDAL reads: a GeoTIFF, COG or VRT, /vsicurl/ or s3:// included. The product is a directory:
-    labels.tif (classes), objects.tif (object ids), labels.gpkg (polygons, opens coloured in QGIS), classes.json and
-    classes.npz (the class model), run.json (how it was made), work/ (the store: the same command goes on where it was
-    interrupted).
+    A scene is anything GDAL reads: a GeoTIFF, COG or VRT, https:// and s3:// included. Several scenes, a directory of
+    them or a quoted pattern get the same classes and colours, fitted over all. A product is a directory: labels.tif
+    (classes), objects.tif (object ids), labels.gpkg (polygons, opens coloured in QGIS), classes.json and classes.npz
+    (the class model), run.json (how it was made), work/ (the store: the same command goes on where it was interrupted,
+    and other classes of the same objects take seconds).
 
     \b
     Examples:
       geoalps tile-label ortho.tif
       geoalps tile-label ortho.tif -o labels/ -k 24 --simplify 0.5 --min-area 4
       geoalps tile-label s2.tif --bands 8,4,3 --tile-size 2048
+      geoalps tile-label north.tif south.tif -o labels/
+      geoalps tile-label huge.tif --workers 8
+      geoalps tile-label https://host/cog.tif --scheduler tcp://10.0.0.5:8786
       geoalps tile-label ortho_2026.tif --class-model ortho_2025_labels/
       geoalps tile-label ortho.tif --segmenter sam --checkpoint sam_vit_h_4b8939.pth --device cuda
     """  # noqa: D301 - click wants the backspace itself
     from geoalps.cli.run import run_tile_label
 
-    run_tile_label(opt.console(ctx), scene, output, given)
+    run_tile_label(opt.console(ctx), scenes, output, given)

@@ -14,10 +14,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyogrio
 import shapely
 from numpy.typing import NDArray
-from pyogrio.errors import FieldError
 from rasterio.crs import CRS
 
 from geoalps.errors import OptionError, ProductError
@@ -67,8 +65,8 @@ _REGISTER = """
 INSERT INTO gpkg_contents (table_name, data_type, identifier, description, last_change, srs_id)
 VALUES (?, 'attributes', ?, ?, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 0)
 """
-# pyogrio's errors are RuntimeErrors, those of fields ValueErrors.
-_FAILURES = (RuntimeError, FieldError, sqlite3.Error, OSError)
+# pyogrio's errors are RuntimeErrors.
+_FAILURES = (RuntimeError, sqlite3.Error, OSError)
 
 
 def write_geopackage(
@@ -145,6 +143,7 @@ class _Feed:
 
 
 def _class_names(classes: Sequence[ClassRow]) -> dict[int, str]:
+    """Names by class id; an OptionError when two rows share an id or a name."""
     names = {row.class_id: row.class_name for row in classes}
     for what, kinds in (("class_id", names.keys()), ("class_name", set(names.values()))):
         if len(kinds) != len(classes):
@@ -179,6 +178,10 @@ def _multi(geometries: Geometries) -> Geometries:
 
 
 def _write_objects(part: Path, records: Iterable[pa.RecordBatch], crs: CRS | None) -> None:
+    """Stream the record batches into layer ``objects`` of a new GeoPackage with a spatial index."""
+    # here, because it brings geopandas and pandas: a second that only who writes has to spend
+    import pyogrio
+
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*crs.*was not provided", category=UserWarning)
         pyogrio.write_arrow(

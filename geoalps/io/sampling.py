@@ -11,11 +11,12 @@ import pyproj
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
-from scipy.interpolate import make_interp_spline
 
+from geoalps.errors import SceneError
 from geoalps.grid import Window
+from geoalps.io.arrays import Source
 from geoalps.io.bands import Values
-from geoalps.io.sources import Source
+from geoalps.io.damage import ForgivingSource
 from geoalps.protocols import Mask
 
 SIDE = 512
@@ -26,11 +27,12 @@ NODES = 17
 """Rows and columns of exact areas in a window; cubic between them, better than 1e-6 for any scene of one country."""
 
 
-def sample(source: Source, pixels: int) -> tuple[Values, Mask]:
+def sample(source: Source | ForgivingSource, pixels: int) -> tuple[Values, Mask]:
     """About ``pixels`` pixels from all over a scene; the same ones every time.
 
     A small scene, and one with overviews, is read whole and decimated. Of a huge one without, some windows of whole
-    blocks on a regular lattice are read, and more of them while hardly anything valid is found.
+    blocks on a regular lattice are read, and more of them while hardly anything valid is found. Damage that is
+    forgiven makes overviews as good as none.
 
     Returns:
         (3, h, w) values and (h, w) validity; h is 1 when windows are strung together.
@@ -38,11 +40,25 @@ def sample(source: Source, pixels: int) -> tuple[Values, Mask]:
     Raises:
         SceneError: some of these pixels cannot be read.
     """
+    if not isinstance(source, ForgivingSource):
+        return _sample(source, source, source.overviews, pixels)
+    try:
+        return _sample(source.inner, source.inner, source.inner.overviews, pixels)
+    except SceneError as error:
+        if error.window is None:
+            raise
+        return _sample(source, source.inner, (), pixels)
+
+
+def _sample(
+    reader: Source | ForgivingSource, source: Source, overviews: tuple[int, ...], pixels: int
+) -> tuple[Values, Mask]:
+    """As :func:`sample`: what ``reader`` reads of ``source``, as if it had these overviews."""
     values: Values = np.zeros((3, 0, 0), source.dtype)
     valid: Mask = np.zeros((0, 0), bool)
     for lattice in (8, 16, 32):
-        windows = sample_windows(source.shape, source.block_shape, source.overviews, pixels, lattice)
-        parts = [source.read(window, size) for window, size in windows]
+        windows = sample_windows(source.shape, source.block_shape, overviews, pixels, lattice)
+        parts = [reader.read(window, size) for window, size in windows]
         if len(parts) == 1:
             return parts[0]
         values = np.concatenate([part.reshape(3, 1, -1) for part, _ in parts], 2)
@@ -203,4 +219,7 @@ def _weights(nodes: NDArray[np.float64], at: NDArray[np.float64], degree: int) -
     """(len(at), len(nodes)): interpolation from the nodes as a matrix."""
     if len(nodes) == len(at):
         return np.eye(len(at))
+    # Most of the time it takes to start, and few scenes need it.
+    from scipy.interpolate import make_interp_spline
+
     return np.asarray(make_interp_spline(nodes, np.eye(len(nodes)), k=degree)(at))

@@ -16,31 +16,30 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import dask.array
 import numpy as np
 import rasterio
-import rioxarray  # noqa: F401  # the .rio accessor
-import xarray
 from affine import Affine
-from dask.base import tokenize
 from numpy.typing import NDArray
 from rasterio.crs import CRS
-from rasterio.enums import ColorInterp
 from rasterio.vrt import WarpedVRT
-from rioxarray.exceptions import RioXarrayError
 
 from geoalps.errors import OptionError, SceneError
 from geoalps.grid import TileGrid, Window
-from geoalps.io import sources
-from geoalps.io.bands import Values, choose_bands, further_bands
+from geoalps.io import arrays, header
+from geoalps.io.arrays import ArraySource, Source
+from geoalps.io.bands import Values
+from geoalps.io.damage import ForgivingSource
+from geoalps.io.remote import without_secrets
 from geoalps.io.sampling import CellAreas, sample
-from geoalps.io.sources import ArraySource, RasterSource, Source
 from geoalps.io.stretch import Stretch
 from geoalps.protocols import Image, Mask
+
+if TYPE_CHECKING:
+    import xarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +53,7 @@ class Scene:
     name: str
     """Stem for the names of outputs: ``harbour``."""
     path: str | None
-    """As given; None for a DataArray."""
+    """As given, without the password and the query of a URL; None for a DataArray."""
     crs: CRS | None
     """None when the raster has none."""
     transform: Affine
@@ -69,6 +68,8 @@ class Scene:
     """What reads the bands."""
     further_bands: tuple[int, ...] = ()
     """Data bands besides ``bands``; none when the caller chose the bands."""
+    forgives: bool = False
+    """Blocks that cannot be read are no data instead of an error; see :meth:`forgiving`."""
 
     def with_bands(self, bands: tuple[int, ...]) -> Scene:
         """The same scene seen in three other bands.
@@ -79,6 +80,33 @@ class Scene:
         if max(bands) > self.band_count or len(bands) != 3:
             raise OptionError(f"{self.name} has {self.band_count} bands; bands {', '.join(map(str, bands))} are wanted")
         return replace(self, bands=bands, further_bands=(), source=replace(self.source, bands=bands))
+
+    def forgiving(self) -> Scene:
+        """The same scene, read on in spite of damage: pixels of blocks that cannot be read are not valid, and 0.
+
+        :meth:`unreadable` tells which. Not forgiven is a server that does not answer.
+        """
+        return replace(self, forgives=True)
+
+    def unreadable(self, window: Window) -> list[Window]:
+        """The blocks of a window that cannot be read, clipped to it; they do not overlap. Reads it to find out.
+
+        Raises:
+            SceneError: a server does not answer.
+            ValueError: the window reaches out of the scene.
+        """
+        self._check(window)
+        return ForgivingSource(self.source).unreadable(window)
+
+    def changed(self) -> bool:
+        """Whether its files are others now than when it was opened: another size, time of writing, or ETag.
+
+        False where that cannot be told without reading: a DataArray, or a remote file that is not read over HTTP.
+
+        Raises:
+            SceneError: a server does not answer.
+        """
+        return self.source.opened is not None and self.source.state != self.source.opened
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -114,11 +142,19 @@ class Scene:
             SceneError: some pixels of the window cannot be read; the text names the window.
             ValueError: the window reaches out of the scene.
         """
-        if window not in Window(0, 0, *self.shape):
-            raise ValueError(f"{window} reaches out of {self.name}, {self.shape[0]} x {self.shape[1]} pixels")
+        self._check(window)
         if not window.area:
             return np.zeros((3, *window.shape), self.dtype), np.zeros(window.shape, bool)
-        return self.source.read(window)
+        return self._reader.read(window)
+
+    @property
+    def _reader(self) -> Source | ForgivingSource:
+        return ForgivingSource(self.source) if self.forgives else self.source
+
+    def _check(self, window: Window) -> None:
+        """Raises ValueError for a window that reaches out."""
+        if window not in Window(0, 0, *self.shape):
+            raise ValueError(f"{window} reaches out of {self.name}, {self.shape[0]} x {self.shape[1]} pixels")
 
     def read_rgb(self, window: Window, stretch: Stretch) -> tuple[Image, Mask]:
         """(h, w, 3) uint8 image of a window, 0 where not valid, and (h, w) bool validity; raises as :meth:`read`."""
@@ -134,7 +170,7 @@ class Scene:
         Raises:
             SceneError: some of these pixels cannot be read.
         """
-        return sample(self.source, pixels)
+        return sample(self._reader, pixels)
 
     def cell_area(self, window: Window) -> NDArray[np.float64]:
         """Square metres of every pixel on the ellipsoid, float64 that broadcasts to the window's (height, width).
@@ -161,28 +197,11 @@ class Scene:
         grid = grid or TileGrid(self.shape)
         if grid.shape != self.shape:
             raise ValueError(f"a grid over {grid.shape} pixels does not fit {self.name} of {self.shape}")
-        data = dask.array.map_blocks(
-            partial(_read_core, self, grid),
-            chunks=((3,), *grid.chunks),
-            dtype=self.dtype,
-            meta=np.zeros((0, 0, 0), self.dtype),
-            name=f"{self.name}-{tokenize(self, grid)}",
-        )
-        coords: dict[str, Any] = {"band": [1, 2, 3]}
-        if self.transform.b == 0 == self.transform.d:
-            coords["y"] = self.transform.f + self.transform.e * (np.arange(self.shape[0]) + 0.5)
-            coords["x"] = self.transform.c + self.transform.a * (np.arange(self.shape[1]) + 0.5)
-        array = xarray.DataArray(data, coords, ("band", "y", "x"), self.name)
-        array.rio.write_transform(self.transform, inplace=True)
-        if self.crs is not None:
-            array.rio.write_crs(self.crs, inplace=True)
-        if self.nodata is not None and not (isinstance(self.source, RasterSource) and self.source.palette is not None):
-            array.rio.write_nodata(self.nodata, inplace=True)
-        return array
+        return arrays.as_dataarray(self, grid)
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         array = self.source.array if isinstance(self.source, ArraySource) else None
-        return "geoalps.Scene", self._header, self.source.files_state, array
+        return "geoalps.Scene", self._header, self.forgives, self.source.state, array
 
     @property
     def _header(self) -> dict[str, Any]:
@@ -201,14 +220,17 @@ class Scene:
         """What determines the content, as JSON values; equal for equal content.
 
         ``size`` in bytes and ``mtime_ns`` are those of the files (a VRT's sources and masks too; statistics and
-        overviews, which viewers write, aside). What is no local file has a ``digest`` of a sample of its values
-        instead.
+        overviews, which viewers write, aside). A file on an HTTP server has an ``etag`` where the server tells one.
+        What has none of these has a ``digest`` of a sample of its values.
+
+        Raises:
+            SceneError: a server does not answer, or the sample cannot be read.
         """
-        size, changed = self.source.files_state
-        state: dict[str, Any] = {"size": size, "mtime_ns": changed}
-        if size is None:
+        state = self.source.state
+        if state is None:
             values, valid = self.sample()
-            state["digest"] = hashlib.sha256(values.tobytes() + valid.tobytes()).hexdigest()
+            digest = hashlib.sha256(values.tobytes() + valid.tobytes()).hexdigest()
+            state = {"size": None, "mtime_ns": None, "digest": digest}
         return {"name": self.name, **state, **self._header}
 
 
@@ -223,85 +245,42 @@ def open_scene(
         source: anything rasterio opens by name (a path, ``/vsicurl/``, ``s3://``, ``https://``, a subdataset's
             name), a rasterio dataset (which is opened again by its name: it must have been flushed, and live as long
             as the scene if it is in memory) or a WarpedVRT, or a DataArray (band, y, x) or (y, x) with ``.rio``.
+            Remote ones are read by blocks, with retries, and without what stands beside them; see :mod:`.remote`.
         bands: one or three 1-based bands. By default red, green and blue wherever they are; else the first three
             that are not alpha; else the first one.
         nodata: overrides the nodata value of the source.
 
     Raises:
-        SceneError: there is no such raster; it is damaged, complex, or empty; or only ground control points or RPCs
-            place it.
+        SceneError: there is no such raster; it is damaged, complex, or empty; only ground control points or RPCs
+            place it; or its server does not answer, or not to requests for parts.
         OptionError: no such band, or neither one nor three.
     """
-    if isinstance(source, xarray.DataArray):
-        return _from_array(source, bands, nodata)
+    if arrays.is_dataarray(source):
+        name = _stem(str(source.name)) if source.name is not None else "scene"
+        return _scene(name, None, arrays.look_at(source, name, bands, nodata))
+    path, shown = _named(source)
+    return _scene(_stem(shown), shown, header.look_at(path, shown, bands, nodata))
+
+
+def _named(source: object) -> tuple[str, str]:
+    """What rasterio opens, and its name in messages.
+
+    Raises:
+        SceneError: it is nothing that rasterio opens by name.
+    """
     if isinstance(source, WarpedVRT):
-        return _from_raster(sources.vrt_xml(source), source.name, bands, nodata)
+        return header.vrt_xml(source), without_secrets(source.name)
     if isinstance(source, rasterio.DatasetReader):
-        return _from_raster(source.name, source.name, bands, nodata)
+        return source.name, without_secrets(source.name)
     if isinstance(source, str | os.PathLike):
         path = os.fspath(source)
-        return _from_raster(path, "the text of a VRT" if path.lstrip().startswith("<") else path or "''", bands, nodata)
+        return path, "the text of a VRT" if path.lstrip().startswith("<") else without_secrets(path) or "''"
     raise SceneError(f"a {type(source).__name__} is no scene; give a path, a rasterio dataset or a DataArray")
 
 
-def _from_raster(path: str, shown: str, bands: Sequence[int] | None, nodata: float | None) -> Scene:
-    try:
-        dataset = sources.open_raster(path)
-    except (rasterio.errors.RasterioError, OSError, ValueError) as error:
-        why = sources.reason(error)
-        if "No such file" in why:
-            raise SceneError(f"{shown} does not exist; give the path or URL of a raster") from error
-        raise SceneError(f"{shown} cannot be opened ({why}); give a raster that gdalinfo can open") from error
-    with rasterio.Env(), dataset:
-        sources.refuse_raster(dataset, shown)
-        chosen = choose_bands(bands, dataset.colorinterp, shown)
-        dtypes = {dataset.dtypes[band - 1] for band in chosen}
-        if any(dtype.startswith("complex") for dtype in dtypes):
-            raise SceneError(f"{shown} holds complex numbers; write their amplitude or intensity to a raster first")
-        first = chosen[0]
-        block = dataset.block_shapes[first - 1]
-        sources.refuse_block(dataset, block, shown)
-        palette = sources.palette_of(dataset, first) if len(set(chosen)) == 1 else None
-        dtype = str(np.result_type(*sorted(dtypes))) if palette is None else "uint8"
-        overviews = tuple(dataset.overviews(first))
-        bands_of = RasterSource(path, shown, chosen, dtype, palette, nodata, dataset.shape, block, overviews)
-        own = dataset.nodatavals[first - 1] if nodata is None else nodata
-        further = () if bands is not None or palette is not None else further_bands(chosen, dataset.colorinterp)
-        place = dataset.crs or None, dataset.transform
-        return Scene(_stem(shown), shown, *place, chosen, dataset.count, own, bands_of, further)
-
-
-def _from_array(array: xarray.DataArray, bands: Sequence[int] | None, nodata: float | None) -> Scene:
-    name = _stem(str(array.name)) if array.name is not None else "scene"
-    try:
-        rows, cols = array.rio.y_dim, array.rio.x_dim
-        crs, transform = array.rio.crs, array.rio.transform()
-        points = array.rio.get_gcps() if transform.is_identity else None
-    except RioXarrayError as error:
-        raise SceneError(f"the DataArray {name} has no place on the map: {sources.reason(error)}") from error
-    others = [dim for dim in array.dims if dim not in (rows, cols)]
-    if len(others) > 1:
-        raise SceneError(f"the DataArray {name} has dimensions {array.dims}; give (band, y, x) or (y, x)")
-    array = array.transpose(*others, rows, cols) if others else array.expand_dims("band")
-    if array.dtype.kind not in "uif":
-        raise SceneError(f"the DataArray {name} holds {array.dtype}; integers and real numbers are allowed")
-    if not array.size:
-        raise SceneError(f"the DataArray {name} has no pixels: {array.sizes[rows]} x {array.sizes[cols]}")
-    if points:
-        raise sources.unplaced(name, "ground control points")
-    chosen = choose_bands(bands, [ColorInterp.undefined] * len(array), f"the DataArray {name}")
-    if nodata is None:
-        # Decoded arrays carry NaN and remember the value; integers that remember it still hold it.
-        encoded = array.rio.encoded_nodata if array.dtype.kind != "f" else None
-        nodata = encoded if encoded is not None else array.rio.nodata
-    own = None if nodata is None else float(nodata)
-    further = () if bands is not None else further_bands(chosen, [ColorInterp.undefined] * len(array))
-    return Scene(name, None, crs, transform, chosen, len(array), own, ArraySource(array, name, chosen, own), further)
-
-
-def _read_core(scene: Scene, grid: TileGrid, block_id: tuple[int, int, int]) -> Values:
-    """One chunk of :meth:`Scene.to_xarray`."""
-    return scene.read(grid[block_id[1], block_id[2]].core)[0]
+def _scene(name: str, shown: str | None, seen: header.Header) -> Scene:
+    place, source = (seen.crs, seen.transform), seen.source
+    return Scene(name, shown, *place, source.bands, seen.band_count, seen.nodata, source, seen.further_bands)
 
 
 def _stem(shown: str) -> str:

@@ -2,12 +2,15 @@
 
 ``manifest.json`` holds the fingerprint of everything that determines what the tiles hold; opening a store with another
 fingerprint is an error that says what differs. A tile's file appears under its name by rename, so that what is there is
-whole and is not computed again.
+whole and is not computed again. A tile some of which could not be read or segmented, and that was to be passed over,
+has a record of its own kind beside which a whole one may appear later: the next run tries again.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,9 +26,12 @@ from geoalps.errors import StoreError
 from geoalps.grid import Tile, TileGrid
 from geoalps.segments import Segments
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the files' layout changes; part of every fingerprint."""
 ADAPTED = "segmenter.json"
+WHOLE, DAMAGED = ".parquet", ".damaged.parquet"
+PAINTED = "painted"
+"""Directory of what the objects look like, whatever their classes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +45,9 @@ class TileRecord:
     valid: NDArray[np.bool_]
     """(height, width) bool of the window: where the scene holds data."""
     info: Mapping[str, Any] = field(default_factory=dict)
-    """JSON values: masks dropped by the gate or because they were empty."""
+    """JSON values: masks dropped by the gate or because they were empty; why it is not whole."""
+    whole: bool = True
+    """False where something could not be read or segmented: the next run tries again."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +74,15 @@ class Store:
             if found == wanted:
                 (path / "tiles").mkdir(exist_ok=True)
                 return cls(path, wanted)
-            if not overwrite and any((path / "tiles").glob("*.parquet")):
+            if not overwrite and any((path / "tiles").glob(f"*/*{WHOLE}")):
                 raise StoreError(
                     f"{path} was made with other options ({'; '.join(_differences(found, wanted))}); "
                     "use --overwrite to start over, or another output directory"
                 )
-            for stale in [*(path / "tiles").glob("*.parquet*"), *path.glob("*.npz"), path / ADAPTED]:
-                stale.unlink(missing_ok=True)
+            # the old manifest goes last: killed in between, this is still the old store, only emptier
+            cls(path, found).forget()
+            shutil.rmtree(path / "tiles", ignore_errors=True)
+            (path / ADAPTED).unlink(missing_ok=True)
         try:
             path.mkdir(parents=True, exist_ok=True)
             write_json(manifest, wanted)
@@ -92,7 +102,12 @@ class Store:
             raise StoreError(
                 f"{path} is not a store (no manifest.json); make one with `geoalps segment SCENE -o {path}`"
             )
-        return cls(path, _read_manifest(path / "manifest.json"))
+        found = _read_manifest(path / "manifest.json")
+        if found["format"] != FORMAT:
+            raise StoreError(
+                f"{path} is a store of format {found['format']}, this version reads {FORMAT}; segment the scene again"
+            )
+        return cls(path, found)
 
     @property
     def grid(self) -> TileGrid:
@@ -100,14 +115,27 @@ class Store:
         grid = self.fingerprint["grid"]
         return TileGrid((grid["shape"][0], grid["shape"][1]), grid["size"], grid["margin"])
 
-    def has(self, tile: Tile) -> bool:
-        """Whether this tile's record is there."""
-        return self._file(tile).exists()
+    def missing(self) -> Iterator[Tile]:
+        """Tiles without a whole record, in row-major order; one row's names are held at a time."""
+        grid = self.grid
+        for row in range(grid.rows):
+            there = {file.name for file in self._file(grid[row, 0]).parent.glob(f"*{WHOLE}")}
+            yield from (tile for tile in (grid[row, col] for col in range(grid.cols)) if tile.name + WHOLE not in there)
 
-    def missing(self) -> list[Tile]:
-        """Tiles without a record, in row-major order."""
-        there = {file.stem for file in (self.path / "tiles").glob("*.parquet")}
-        return [tile for tile in self.grid if tile.name not in there]
+    def begin(self) -> list[Tile]:
+        """The tiles that are to be done, once what was derived from the others and a killed run's leavings are gone."""
+        missing = list(self.missing())
+        if missing:
+            self.forget()
+            for left in (self.path / "tiles").glob("*/*.part"):
+                left.unlink(missing_ok=True)
+        return missing
+
+    def forget(self) -> None:
+        """Delete all that was derived from the tiles: which segments are one object, and what was painted of them."""
+        for derived in self.path.glob("*.npz"):
+            derived.unlink(missing_ok=True)
+        shutil.rmtree(self.path / PAINTED, ignore_errors=True)
 
     def write(self, tile: Tile, record: TileRecord) -> None:
         """Keep a tile's record; it appears under its name when it is whole."""
@@ -121,8 +149,12 @@ class Store:
         nodata = Segments.from_masks([~record.valid]).runs.ravel().tolist()
         content = {"shape": record.valid.shape, "nodata": nodata, "info": dict(record.info)}
         table = table.replace_schema_metadata({"geoalps": json.dumps(content)})
-        with appearing(self._file(tile)) as part:
+        file = self._file(tile, WHOLE if record.whole else DAMAGED)
+        file.parent.mkdir(exist_ok=True)
+        with appearing(file) as part:
             pq.write_table(table, part, compression="zstd", use_dictionary=False, write_statistics=False)
+        if record.whole:
+            self._file(tile, DAMAGED).unlink(missing_ok=True)
 
     def read(self, tile: Tile) -> TileRecord:
         """A tile's record.
@@ -133,7 +165,8 @@ class Store:
         table = self._table(tile, None)
         segments = _segments(table)
         content = json.loads(table.schema.metadata[b"geoalps"])
-        return TileRecord(segments, _embeddings(table), _valid(content), content["info"])
+        whole = self._there(tile).name == tile.name + WHOLE
+        return TileRecord(segments, _embeddings(table), _valid(content), content["info"], whole)
 
     def read_segments(self, tile: Tile) -> Segments:
         """A tile's segments without their embeddings."""
@@ -164,16 +197,21 @@ class Store:
 
     def _content(self, tile: Tile) -> Any:
         try:
-            return json.loads(pq.read_schema(self._file(tile)).metadata[b"geoalps"])
+            return json.loads(pq.read_schema(self._there(tile)).metadata[b"geoalps"])
         except (OSError, pa.ArrowException) as error:
             raise self._unreadable(tile, error) from error
 
-    def _file(self, tile: Tile) -> Path:
-        return self.path / "tiles" / f"{tile.name}.parquet"
+    def _file(self, tile: Tile, kind: str = WHOLE) -> Path:
+        return self.path / "tiles" / f"r{tile.row:05d}" / (tile.name + kind)
+
+    def _there(self, tile: Tile) -> Path:
+        """The record there is: the whole one, or else the other."""
+        whole, damaged = self._file(tile), self._file(tile, DAMAGED)
+        return damaged if not whole.exists() and damaged.exists() else whole
 
     def _table(self, tile: Tile, columns: list[str] | None) -> Any:
         try:
-            return pq.read_table(self._file(tile), columns=columns, use_threads=False)
+            return pq.read_table(self._there(tile), columns=columns, use_threads=False)
         except (OSError, pa.ArrowException) as error:
             raise self._unreadable(tile, error) from error
 
@@ -192,7 +230,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 @contextmanager
 def appearing(path: Path) -> Iterator[Path]:
     """Where to write a file that appears under its name when it is whole; an error leaves nothing behind."""
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")  # two workers may write one tile
     try:
         yield part
         part.replace(path)

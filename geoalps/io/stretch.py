@@ -10,7 +10,7 @@ sides of a tile line.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -76,6 +76,7 @@ class Stretch:
         return image
 
     def _band(self, band: NDArray[Any], valid: Mask, i: int) -> NDArray[np.uint8]:
+        """(h, w) native values of band ``i`` -> (h, w) uint8; what is not valid may come out as anything."""
         if band.dtype.kind in "iu" and band.dtype.itemsize <= 2:
             # Every value there can be, once: several times quicker than arithmetic on every pixel.
             every = np.arange(1 << 8 * band.dtype.itemsize).astype(f"u{band.dtype.itemsize}").view(band.dtype)
@@ -108,36 +109,48 @@ def to_decibel(value: NDArray[Any]) -> None:
 
 
 def fit_stretch(
-    scene: Scene, mode: Mode = "auto", percentiles: tuple[float, float] = (2, 98), decibel: bool = False
+    scene: Scene | Sequence[Scene],
+    mode: Mode = "auto",
+    percentiles: tuple[float, float] = (2, 98),
+    decibel: bool = False,
 ) -> Stretch:
-    """The stretch of a scene, from a sample of its valid pixels.
+    """The stretch of a scene, or one for several, from a sample of the valid pixels.
 
     Args:
-        scene: what to look at; nothing is read where the dtype decides.
+        scene: what to look at; nothing is read where the dtype decides. Of several, each gives as large a sample.
         mode: ``auto`` leaves uint8 as it is (unless ``decibel``) and takes percentiles of anything else;
             ``percentile`` always takes percentiles; ``none`` takes the range of an integer dtype.
         percentiles: the two that become 0 and 255, each band on its own; a band that is repeated has one range.
         decibel: for SAR intensities: 10 log10 of the values first; the percentiles are those of positive values.
 
     Raises:
-        OptionError: no such mode, percentiles out of order, or ``none`` for a scene of floats.
+        OptionError: no such mode, percentiles out of order, ``none`` for a scene of floats, or scenes of different
+            dtypes.
         SceneError: the sample cannot be read.
     """
     if mode not in get_args(Mode):
         raise OptionError(f"stretch is {mode!r}; allowed are {', '.join(get_args(Mode))}")
     if not 0 <= percentiles[0] < percentiles[1] <= 100:
         raise OptionError(f"percentiles are {percentiles[0]} and {percentiles[1]}; give two ascending ones in 0 to 100")
-    dtype = np.dtype(scene.dtype)
+    scenes = list(scene) if isinstance(scene, Sequence) else [scene]
+    if len(dtypes := {each.dtype for each in scenes}) > 1:
+        raise OptionError(
+            f"the scenes hold {' and '.join(sorted(dtypes))}, which no one stretch fits; give scenes of one dtype, or "
+            "label each dtype by itself"
+        )
+    dtype = np.dtype(scenes[0].dtype)
     if mode == "none":
         return _dtype_range(dtype, decibel)
     if mode == "auto" and dtype == np.uint8 and not decibel:
         return Stretch.identity()
-    values, valid = scene.sample()
-    low, high = zip(*(_percentiles(band[valid], percentiles, decibel) for band in values), strict=True)
+    samples = [each.sample() for each in scenes]
+    bands = [np.concatenate([values[i][valid] for values, valid in samples]) for i in range(3)]
+    low, high = zip(*(_percentiles(band, percentiles, decibel) for band in bands), strict=True)
     return Stretch(low, high, decibel)
 
 
 def _dtype_range(dtype: np.dtype[Any], decibel: bool) -> Stretch:
+    """Black and white at the ends of an integer dtype, in decibel from 0 (the intensity 1); floats have no ends."""
     if dtype.kind == "f":
         raise OptionError(f"a stretch of none needs integers and the scene is {dtype}; use auto or percentile")
     low, high = float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)

@@ -153,6 +153,7 @@ def category_names_pam(classes: Iterable[ClassRow]) -> str:
 
 
 def _fill_symbol(name: str, colour: str) -> ET.Element:
+    """QGIS's symbol of one class: filled with ``#rrggbb``, the outline darker."""
     options = {
         "color": _rgba(_rgb(colour)),
         "style": "solid",
@@ -172,6 +173,7 @@ def _fill_symbol(name: str, colour: str) -> ET.Element:
 
 
 def _rule(row: ClassRow) -> ET.Element:
+    """SLD's rule of one class, chosen by ``class_id``."""
     rule = ET.Element("se:Rule")
     ET.SubElement(rule, "se:Name").text = _text(row.class_name)
     equal = ET.SubElement(ET.SubElement(rule, "ogc:Filter"), "ogc:PropertyIsEqualTo")
@@ -191,6 +193,7 @@ def _text(name: str) -> str:
 
 
 def _rgb(colour: str) -> tuple[int, int, int]:
+    """Red, green, blue 0..255 of ``#rrggbb``; an OptionError for anything else."""
     if not re.fullmatch("#[0-9a-fA-F]{6}", colour):
         raise OptionError(f"colour is {colour!r}; write it as #rrggbb")
     red, green, blue = bytes.fromhex(colour[1:])
@@ -198,10 +201,12 @@ def _rgb(colour: str) -> tuple[int, int, int]:
 
 
 def _rgba(colour: tuple[int, ...]) -> str:
+    """The way QGIS writes a colour that covers fully: ``r,g,b,255``."""
     return ",".join(map(str, (*colour, 255)))
 
 
 def _darker(colour: str) -> tuple[int, ...]:
+    """Red, green, blue of ``#rrggbb`` at three fifths."""
     return tuple(v * 3 // 5 for v in _rgb(colour))
 
 

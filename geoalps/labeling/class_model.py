@@ -81,6 +81,7 @@ class ClassEntry:
     """#rrggbb."""
 
     def __post_init__(self) -> None:
+        """Refuse a colour that is none."""
         if not re.fullmatch("#[0-9a-fA-F]{6}", self.colour):
             raise OptionError(f"class {self.class_id} has colour {self.colour!r}; want #rrggbb")
 
@@ -99,6 +100,7 @@ class ClassModel:
     """JSON: segmenter, encoder and their options, stretch, bands, what the model was fitted on."""
 
     def __len__(self) -> int:
+        """Classes."""
         return len(self.centres)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,39 +15,56 @@ from geoalps.labeling.class_model import ClassModel, Normalisation, entries
 from geoalps.labeling.kmeans import OnlineKMeans
 from geoalps.labeling.objects import Embeddings, ObjectEmbeddings, stitch_store
 from geoalps.labeling.tasks import Progress, Silence
+from geoalps.labeling.workers import WorkersLike
 
 SAMPLE = 20_000
 """Objects, from all tiles, on which the centres are seeded."""
 BUFFER = 65_536
-"""Objects held at once and shuffled among one another."""
+"""Objects held at once and shuffled among one another; as many are kept from pass to pass."""
 BATCH = 4096
 PASSES = 5
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Population:
-    """The objects of several scenes, read in any order of tiles."""
+    """The objects of several scenes, read in any order of tiles, as often as it takes.
+
+    The first BUFFER objects that are read are kept, so that a scene of few is read from disk once.
+    """
 
     scenes: list[ObjectEmbeddings]
+    kept: dict[tuple[int, int], Embeddings] = field(default_factory=dict)
+    """Embeddings of the objects that begin in a tile, by the numbers of its scene and the tile."""
+    room: int = BUFFER
+    """Objects that can still be kept."""
 
-    def tiles(self) -> list[tuple[ObjectEmbeddings, int]]:
-        return [(scene, number) for scene in self.scenes for number in range(len(scene.store.grid))]
+    def tiles(self) -> list[tuple[int, int]]:
+        """Numbers of scene and tile of every tile."""
+        return [(place, number) for place, scene in enumerate(self.scenes) for number in range(len(scene.store.grid))]
 
-    def read(self, scene: ObjectEmbeddings, number: int) -> Embeddings:
-        """Embeddings of the objects that begin in one tile."""
-        grid = scene.store.grid
-        return scene.of_tile(number, grid[divmod(number, grid.cols)])[1]
+    def read(self, place: int, number: int) -> Embeddings:
+        """(n, channels) embeddings of the objects that begin in one tile; not to be written to."""
+        values = self.kept.get((place, number))
+        if values is None:
+            scene = self.scenes[place]
+            grid = scene.store.grid
+            values = scene.of_tile(number, grid[divmod(number, grid.cols)])[1]
+            if len(values) <= self.room:
+                self.kept[place, number] = values
+                self.room -= len(values)
+        return values
 
     def __iter__(self) -> Iterator[Embeddings]:
-        parts = (self.read(scene, number) for scene, number in self.tiles())
+        """The embeddings of every tile that has objects, in the order of the tiles."""
+        parts = (self.read(*tile) for tile in self.tiles())
         return (values for values in parts if len(values))
 
     def shuffled(self, seed: Sequence[int]) -> Iterator[Embeddings]:
         """Batches of rows drawn from many tiles at a time: neighbours in the scene are strangers in a batch."""
         rng = np.random.default_rng(seed)
         tiles, held, count = self.tiles(), [], 0
-        for place in rng.permutation(len(tiles)):
-            held.append(self.read(*tiles[place]))
+        for turn in rng.permutation(len(tiles)):
+            held.append(self.read(*tiles[turn]))
             count += len(held[-1])
             if count >= BUFFER:
                 yield from _batches(held, rng)
@@ -56,6 +73,7 @@ class _Population:
 
 
 def _batches(held: list[Embeddings], rng: np.random.Generator) -> Iterator[Embeddings]:
+    """All rows of what is held, shuffled, BATCH at a time; nothing when there is none."""
     held = [values for values in held if len(values)]
     if held:
         values = rng.permutation(np.concatenate(held))
@@ -67,7 +85,7 @@ def fit(
     k: int,
     normalisation: str,
     seed: int,
-    workers: int | None = None,
+    workers: WorkersLike = None,
     progress: Progress | None = None,
 ) -> ClassModel:
     """See :func:`geoalps.fit_classes`. Scenes without a single object give a model without classes."""
@@ -97,6 +115,7 @@ def fit(
     progress.advance()
 
     def batches(number: int) -> Iterator[Embeddings]:
+        """The normalised embeddings of one pass."""
         yield from (scaling(values) for values in population.shuffled([seed, number]))
         progress.advance()
 
@@ -107,6 +126,7 @@ def fit(
 
 
 def _same_embedding(stores: list[Store]) -> None:
+    """Refuse stores whose embeddings do not mean the same, with an OptionError that names the difference."""
     for part in ("segmenter", "encoder"):
         found = {(store.fingerprint[part] or {}).get("name") for store in stores}
         if len(found) > 1:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.spatial.distance import cdist
 
 from geoalps.errors import OptionError
 
@@ -88,6 +90,7 @@ class OnlineKMeans:
                 self._revive(np.flatnonzero(chosen == 0), far.vectors)
 
     def _learn(self, x: Vectors, nearest: NDArray[np.int64], distance: Vectors) -> None:
+        """Move the centres by the module's formula: vectors, the centre of each, squared distance to it."""
         self.loss += float(distance.sum())
         mass = np.bincount(nearest, minlength=len(self.centres))
         got, total = mass > 0, self.counts + mass
@@ -105,11 +108,13 @@ class _Farthest:
     """The few vectors farthest from their centres in a pass."""
 
     def __init__(self, keep: int) -> None:
+        """None yet, and never more than ``keep``."""
         self.keep = keep
         self.distances: Vectors = np.zeros(0)
         self.vectors: Vectors = np.zeros((0, 0))
 
     def feed(self, x: Vectors, distance: Vectors) -> None:
+        """Keep the farthest of these (n, channels) vectors and those kept so far, the farthest first."""
         if len(self.distances):
             distance, x = np.concatenate([self.distances, distance]), np.concatenate([self.vectors, x])
         order = np.argsort(-distance, kind="stable")[: self.keep]
@@ -129,27 +134,31 @@ def assign(batch: Batch, centres: Vectors) -> tuple[NDArray[np.int64], NDArray[n
 
 
 def _distances(x: Vectors, centres: Vectors) -> Vectors:
-    """(n, k) squared Euclidean distances; one centre at a time, so that no bit depends on how BLAS cuts the work."""
-    return np.stack([((x - centre) ** 2).sum(1) for centre in centres], 1)
+    """(n, k) squared Euclidean distances, from differences and without BLAS: no bit depends on how that cuts work."""
+    return np.asarray(cdist(x, centres, "sqeuclidean"))
 
 
 def _nearest(x: Vectors, centres: Vectors) -> tuple[NDArray[np.int64], Vectors]:
+    """(n,) int64 nearest centres and (n,) squared distances to them."""
     distance = _distances(x, centres)
     nearest = distance.argmin(1)
     return nearest, distance[np.arange(len(x)), nearest]
 
 
 def _sums(x: Vectors, group: NDArray[np.int64], k: int) -> Vectors:
-    """(k, channels) sums by group."""
-    return np.stack([np.bincount(group, channel, k) for channel in x.T], 1)
+    """(k, channels) sums by group, in the order of the rows."""
+    member = csr_array((np.ones(len(x)), group, np.arange(len(x) + 1)), shape=(len(x), k))
+    return np.asarray(member.T @ x)
 
 
 def _refined(x: Vectors, centres: Vectors, rounds: int) -> tuple[float, Vectors]:
     """Loss and centres after some rounds of Lloyd's algorithm; an empty centre stays where it is."""
     for _ in range(rounds):
-        nearest, _ = _nearest(x, centres)
+        before, (nearest, _) = centres, _nearest(x, centres)
         mass = np.bincount(nearest, minlength=len(centres))[:, None]
         centres = np.where(mass > 0, _sums(x, nearest, len(centres)) / np.maximum(mass, 1), centres)
+        if np.array_equal(before, centres):
+            break
     return float(_nearest(x, centres)[1].sum()), centres
 
 

@@ -15,33 +15,59 @@ from numpy.typing import NDArray
 from geoalps.grid import Tile
 from geoalps.io.store import Store
 from geoalps.labeling.seams import Matches, Objects, Sight, forward_neighbours, match, stitch
-from geoalps.labeling.tasks import Progress, run_tiles
+from geoalps.labeling.tasks import InOrder, Progress, Silence, Stage
+from geoalps.labeling.workers import WorkersLike, working
 
 Embeddings = NDArray[np.float32]
 SEAMS = "seams.npz"
 
 
-def stitch_store(store: Store, workers: int | None = None, progress: Progress | None = None) -> Objects:
+@dataclass(frozen=True)
+class Look:
+    """The function of the stage ``stitch``: what a tile's segments are like, and which go on in the next tiles."""
+
+    store: Store
+    """Where the segments are."""
+
+    def __call__(self, tile: Tile) -> tuple[Sight, list[tuple[int, int, Matches]]]:
+        """One tile's sight, and its matches with the neighbours to the east and south, (number, number, matches)."""
+        grid = self.store.grid
+        segments, number = self.store.read_segments(tile), grid.number(tile)
+        matches = [
+            (number, grid.number(other), match(tile, segments, other, self.store.read_segments(other), grid.scene))
+            for other in forward_neighbours(grid, tile)
+        ]
+        return Sight.of(tile, segments, grid.scene), matches
+
+
+def stitch_store(store: Store, workers: WorkersLike = None, progress: Progress | None = None) -> Objects:
     """The objects of a store's scene; kept beside the tiles, so that the next caller finds them.
+
+    Args:
+        store: with a record of every tile.
+        workers: see :func:`geoalps.labeling.workers.working`.
+        progress: hears of every tile.
 
     Raises:
         StoreError: a tile is missing or cannot be read.
     """
     kept = store.path / SEAMS
-    if kept.exists() and not store.missing():
+    if kept.exists():
         return Objects.load(kept)
-    grid, scene = store.grid, store.grid.scene
+    grid, progress = store.grid, progress or Silence()
+    sights: list[Sight] = []
+    found: list[tuple[int, int, Matches]] = []
 
-    def look(tile: Tile) -> tuple[Sight, list[tuple[int, int, Matches]]]:
-        segments, number = store.read_segments(tile), tile.row * grid.cols + tile.col
-        matches = [
-            (number, other.row * grid.cols + other.col, match(tile, segments, other, store.read_segments(other), scene))
-            for other in forward_neighbours(grid, tile)
-        ]
-        return Sight.of(tile, segments, scene), matches
+    def take(_: Tile, look: tuple[Sight, list[tuple[int, int, Matches]]]) -> None:
+        """Keep what one tile saw: some 30 bytes a segment."""
+        sights.append(look[0])
+        found.extend(look[1])
 
-    looks = list(run_tiles("stitch", look, list(grid), workers, progress))
-    objects = stitch([sight for sight, _ in looks], [found for _, matches in looks for found in matches])
+    progress.start("stitch", len(grid))
+    sink = InOrder(take, grid.number)
+    with working(workers) as at_work:
+        at_work.run_stage(Stage("stitch", Look(store), sink), grid, progress)
+    objects = stitch(sights, found)
     objects.save(kept)
     return objects
 

@@ -34,7 +34,7 @@ LOST, PIECES, WHOLE = np.uint8(0), np.uint8(1), np.uint8(2)
 two have borders where a window ends, and what was seen whole hides them."""
 OVERLAP = 0.5
 """Share of the smaller one's part of the band that two cut segments must share to be one piece of ground."""
-AGREEMENT = 0.6
+AGREEMENT = 0.7
 """IoU in the band above which two segments are of one object. Above one half, a partition's segment has one partner; at
 one half, segments that merely share most of a band chain up to objects that nobody saw."""
 

@@ -1,49 +1,50 @@
 """The stages of the main job, each a function from files to files.
 
-segment        scene            -> store
-fit_classes    stores           -> class model
-label          store, model     -> product
-tile_label     scene            -> product: the three in a row
+segment             scene            -> store
+fit_classes         stores           -> class model
+label               store, model     -> product
+tile_label          scene            -> product: the three in a row
+tile_label_scenes   scenes           -> products with the same classes
 """
 
 from __future__ import annotations
 
 import json
-import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
-
-import numpy as np
-import rasterio
-import xarray
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union, get_args
 
 from geoalps.errors import GeoalpsWarning, OptionError, SceneError
-from geoalps.grid import Tile, TileGrid, Window
+from geoalps.grid import TileGrid
+from geoalps.io.lock import alone_in
 from geoalps.io.product import Product, building_in
 from geoalps.io.scene import Scene, open_scene
-from geoalps.io.store import Store, TileRecord
+from geoalps.io.store import Store
 from geoalps.io.stretch import Stretch, fit_stretch
 from geoalps.labeling.class_model import ClassModel
 from geoalps.labeling.fitting import fit
-from geoalps.labeling.labelling import Labelling, write_product
+from geoalps.labeling.labelling import Stopwatch, write_product
 from geoalps.labeling.objects import stitch_store
-from geoalps.labeling.pool import pool
-from geoalps.labeling.seams import Sight
+from geoalps.labeling.painting import Labelling
+from geoalps.labeling.segmentation import TileSegmentation, adapt, naming_tile, naming_tiles, segment_tiles
 from geoalps.labeling.spectra import Spectra
-from geoalps.labeling.tasks import Progress, run_tiles
-from geoalps.plugins import check_map, check_result, load_encoder, load_segmenter
-from geoalps.protocols import Adaptive, Encoder, PooledEmbeddings, Segmenter
+from geoalps.labeling.tasks import Progress, Silence
+from geoalps.labeling.workers import WorkersLike, working
+from geoalps.plugins import load_encoder, load_segmenter
+from geoalps.protocols import Encoder, Segmenter
 
-SceneLike: TypeAlias = str | Path | rasterio.DatasetReader | xarray.DataArray | Scene
+if TYPE_CHECKING:
+    import rasterio
+    import xarray
+
+SceneLike: TypeAlias = Union[str, Path, "rasterio.DatasetReader", "xarray.DataArray", Scene]
+OnError = Literal["fail", "skip"]
+"""What becomes of a tile that cannot be read or segmented: an error once the others are done, or left uncovered."""
 MAX_AREA_FRACTION = 0.3
-STAGES = ("segment", "stitch", "fit")
-SEARCHED = 100_000_000
-"""Pixels of an unreadable window in which the unreadable tile is looked for."""
-SAMPLE_WINDOW, SAMPLES = 384, 4
-"""An adaptive segmenter looks at SAMPLES x SAMPLES windows of this side, spread evenly."""
 
 
 def as_scene(scene: SceneLike, bands: Sequence[int] | None = None, nodata: float | None = None) -> Scene:
@@ -67,7 +68,9 @@ def segment(
     stretch: Stretch | None = None,
     spectra: Spectra | None = None,
     max_area_fraction: float = MAX_AREA_FRACTION,
-    workers: int | None = None,
+    on_error: OnError = "fail",
+    workers: WorkersLike = None,
+    threads: int | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
     **options: Any,
@@ -85,29 +88,32 @@ def segment(
             segmenter sees, unless the scene was opened with bands of the caller's choice.
         max_area_fraction: masks over this share of a tile's window are dropped, unless the window cuts them or the
             segmenter partitions the image (0.3 in the paper; that paper has no windows and drops those as well).
-        workers: threads; one a core by default.
+        on_error: ``fail``: when all other tiles are done, an error names those that failed. ``skip``: what cannot
+            be read or segmented stays uncovered, and ``run.json`` says where.
+        workers: None for threads, or for the active ``distributed.Client``; a number of worker processes; a
+            scheduler's address; or a Client.
+        threads: of this process, or of each worker process; by default one a core, and one a process.
         overwrite: replace a store that was made with other options.
         progress: hears of every tile.
-        options: of the segmenter, by name.
+        **options: of the segmenter, by name.
 
     Raises:
-        SceneError, OptionError, PluginError, CheckpointError, StoreError: see :mod:`geoalps.errors`.
+        SceneError, OptionError, PluginError, CheckpointError, StoreError, TileError, WorkerError: see
+            :mod:`geoalps.errors`.
     """
-    scene = as_scene(scene)
+    scene, progress = as_scene(scene), progress or Silence()
+    if on_error not in get_args(OnError):
+        raise OptionError(f"on-error is {on_error!r}; allowed are {', '.join(get_args(OnError))}")
+    if not 0 < max_area_fraction <= 1:
+        raise OptionError(f"max-area-fraction is {max_area_fraction:g}; allowed is above 0 to 1")
     grid = grid or TileGrid(scene.shape)
     if grid.shape != scene.shape:
         raise OptionError(f"the tile grid is for a scene of {grid.shape} pixels, this one has {scene.shape}")
-    if not 0 < max_area_fraction <= 1:
-        raise OptionError(f"max-area-fraction is {max_area_fraction:g}; allowed is above 0 to 1")
     chosen = load_segmenter(segmenter, options)
     extra = load_encoder(encoder) if encoder is not None else None
-    if scene.crs is None:
-        warnings.warn(
-            f"{scene.path or scene.name} has no CRS: areas are in pixels, and no map knows where the objects are; "
-            "gdal_edit.py -a_srs EPSG:CODE gives it one",
-            GeoalpsWarning,
-            stacklevel=2,
-        )
+    _warn_of_no_crs(scene)
+    skip = on_error == "skip"
+    scene = scene.forgiving() if skip else scene
     with naming_tile(scene, grid):
         stretch = stretch or fit_stretch(scene)
         spectra = spectra or Spectra.fit(scene)
@@ -121,90 +127,39 @@ def segment(
         "gate": None if chosen.partition else max_area_fraction,
     }
     folder = Path(path) if path is not None else default_output(scene) / "work"
-    store = Store.create(folder, fingerprint, overwrite)
-    missing = store.missing()
-    if missing:
-        with naming_tile(scene, grid):
-            chosen = _adapt(chosen, scene, stretch, store)
-
-        def step(tile: Tile) -> None:
+    with alone_in(folder):
+        store = Store.create(folder, fingerprint, overwrite)
+        missing = store.begin()
+        if len(missing) < len(grid):
+            progress.tell(
+                f"{len(grid) - len(missing)} of {len(grid)} tiles are in {folder} already and are not done again"
+            )
+        if missing:
             with naming_tile(scene, grid):
-                record = segment_tile(scene, stretch, spectra, chosen, extra, max_area_fraction, tile)
-            store.write(tile, record)
-
-        for _ in run_tiles("segment", step, missing, workers, progress):
-            pass
+                chosen = adapt(chosen, scene, stretch, store)
+            function = TileSegmentation(scene, stretch, spectra, chosen, extra, max_area_fraction, store, skip)
+            with working(workers, threads) as at_work:
+                segment_tiles(function, missing, at_work, progress)
+            _refuse_changed(scene)
     return store
 
 
-@contextmanager
-def naming_tile(scene: Scene, grid: TileGrid) -> Iterator[None]:
-    """Whoever meets a block that cannot be read, the error names the tile whose core it lies in."""
-    try:
-        yield
-    except SceneError as error:
-        window = error.window
-        if not isinstance(window, Window) or window.area > SEARCHED:
-            raise
-        for tile in grid:
-            core = tile.core.clip(window)
-            try:
-                if core.area:
-                    scene.read(core)
-            except SceneError as found:
-                raise SceneError(f"tile {tile.name}: {found}") from error
-        raise
+def _warn_of_no_crs(scene: Scene) -> None:
+    if scene.crs is None:
+        warnings.warn(
+            f"{scene.path or scene.name} has no CRS: areas are in pixels, and no map knows where the objects are; "
+            "gdal_edit.py -a_srs EPSG:CODE gives it one",
+            GeoalpsWarning,
+            stacklevel=3,
+        )
 
 
-def segment_tile(
-    scene: Scene,
-    stretch: Stretch,
-    spectra: Spectra,
-    segmenter: Segmenter,
-    encoder: Encoder | None,
-    max_area_fraction: float,
-    tile: Tile,
-) -> TileRecord:
-    """One tile's segments and their pooled embeddings: one encoder pass, the gate, empty masks dropped and counted."""
-    image, valid = scene.read_rgb(tile.window, stretch)
-    name = str(segmenter.identity.get("name", type(segmenter).__name__))
-    segments, embedding = check_result(name, image, valid, segmenter.segment(image, valid))
-    if encoder is not None:
-        embedding = check_map(str(encoder.identity.get("name")), image, encoder.encode(image, valid))
-    empty = segments.areas == 0
-    gated = np.zeros(len(segments), bool)
-    if not segmenter.partition:
-        cuts = Sight.of(tile, segments, Window(0, 0, *scene.shape)).cuts
-        gated = (segments.areas > max_area_fraction * tile.window.area) & (cuts == 0)
-    kept = ~(empty | gated)
-    segments = segments.take(kept)
-    values = embedding.values[kept] if isinstance(embedding, PooledEmbeddings) else pool(segments, embedding)
-    if spectra.bands and len(segments):
-        values = np.concatenate([values, spectra.means(segments, tile.window)], 1)
-    info = {"empty": int(empty.sum()), "gated": int(gated.sum()), "valid": int(valid.sum())}
-    return TileRecord(segments, values, valid, info)
-
-
-def _adapt(segmenter: Segmenter, scene: Scene, stretch: Stretch, store: Store) -> Segmenter:
-    """The segmenter after it looked at the scene, when it is one that does; the same one after a restart."""
-    if not isinstance(segmenter, Adaptive):
-        return segmenter
-    adapted = segmenter.adapted(scene.read_rgb(window, stretch) for window in sample_windows(scene.shape))
-    store.keep_adapted(adapted.identity)
-    return adapted
-
-
-def sample_windows(shape: tuple[int, int]) -> list[Window]:
-    """Windows spread evenly over a scene, a few hundred pixels each; the whole scene when it is small."""
-    rows, cols = (_spans(length) for length in shape)
-    return [Window(row0, col0, row1, col1) for row0, row1 in rows for col0, col1 in cols]
-
-
-def _spans(length: int) -> list[tuple[int, int]]:
-    count = min(SAMPLES, -(-length // SAMPLE_WINDOW))
-    side = min(SAMPLE_WINDOW, -(-length // count))
-    starts = [round(i * (length - side) / max(count - 1, 1)) for i in range(count)]
-    return [(start, start + side) for start in starts]
+def _refuse_changed(scene: Scene) -> None:
+    if scene.changed():
+        raise SceneError(
+            f"{scene.path} changed while it was read: some tiles are of the old file and some of the new one; run the "
+            "same command again with --overwrite"
+        )
 
 
 def fit_classes(
@@ -213,7 +168,7 @@ def fit_classes(
     *,
     normalisation: str = "zscore",
     seed: int = 0,
-    workers: int | None = None,
+    workers: WorkersLike = None,
     progress: Progress | None = None,
 ) -> ClassModel:
     """Fit pseudo-classes over the objects of one or several segmented scenes.
@@ -223,16 +178,15 @@ def fit_classes(
         n_classes: k.
         normalisation: of the embeddings: ``none``, ``l2``, ``zscore`` or ``pca``.
         seed: of the random numbers; the same seed gives the same model.
-        workers: threads.
+        workers: as of :func:`segment`, for what is to be stitched yet.
         progress: hears of the passes.
 
     Raises:
         OptionError: k below 1 or above the number of distinct objects, or stores that do not go together.
         StoreError: a tile is missing.
     """
-    return fit(
-        [stores] if isinstance(stores, Store) else list(stores), n_classes, normalisation, seed, workers, progress
-    )
+    given = [stores] if isinstance(stores, Store) else list(stores)
+    return fit(given, n_classes, normalisation, seed, workers, progress)
 
 
 def label(
@@ -243,7 +197,8 @@ def label(
     min_area: float | None = None,
     simplify: float = 0.0,
     overwrite: bool = False,
-    workers: int | None = None,
+    workers: WorkersLike = None,
+    threads: int | None = None,
     progress: Progress | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> Product:
@@ -257,7 +212,8 @@ def label(
             neighbour; 24 pixels by default.
         simplify: metres (pixels without a CRS) by which outlines may move; 0 follows the pixels.
         overwrite: replace a product that is there.
-        workers: threads.
+        workers: as of :func:`segment`.
+        threads: as of :func:`segment`.
         progress: hears of every tile.
         provenance: more for ``run.json``.
 
@@ -266,11 +222,10 @@ def label(
         ProductError: there is a product already, or it cannot be written.
         StoreError: a tile is missing.
     """
-    folder = Path(out)
-    options = Labelling(min_area, simplify)
+    folder, options = Path(out), Labelling(min_area, simplify)
     check_model(model, store.fingerprint)
-    with building_in(folder, overwrite) as building:
-        return write_product(store, model, folder, building, options, workers, progress, provenance or {})
+    with building_in(folder, overwrite) as building, alone_in(store.path), working(workers, threads) as at_work:
+        return write_product(store, model, folder, building, options, at_work, progress, provenance or {})
 
 
 def check_model(model: ClassModel, source: Mapping[str, Any]) -> None:
@@ -298,6 +253,29 @@ def tile_label(
     out: str | Path | None = None,
     n_classes: int = 16,
     *,
+    bands: Sequence[int] | None = None,
+    nodata: float | None = None,
+    **options: Any,
+) -> Product:
+    """The main job: a scene to a finished product.
+
+    Args:
+        scene: a path, rasterio dataset, DataArray or opened scene.
+        out: the product's directory; ``NAME_labels`` beside the scene by default.
+        n_classes: k.
+        bands: one or three 1-based bands; see :func:`open_scene`.
+        nodata: overrides the nodata value of the source.
+        **options: see :func:`tile_label_scenes`.
+    """
+    scene = as_scene(scene, bands, nodata)
+    return tile_label_scenes([scene], [out if out is not None else default_output(scene)], n_classes, **options)[0]
+
+
+def tile_label_scenes(
+    scenes: Sequence[SceneLike],
+    out: str | Path | Sequence[str | Path] | None = None,
+    n_classes: int = 16,
+    *,
     class_model: ClassModel | str | Path | None = None,
     bands: Sequence[int] | None = None,
     nodata: float | None = None,
@@ -311,55 +289,137 @@ def tile_label(
     min_area: float | None = None,
     simplify: float = 0.0,
     max_area_fraction: float = MAX_AREA_FRACTION,
-    workers: int | None = None,
+    on_error: OnError = "fail",
+    workers: WorkersLike = None,
+    threads: int | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
     **options: Any,
-) -> Product:
-    """The main job: a scene to a finished product.
+) -> list[Product]:
+    """The main job for several scenes of one sensor: one class model, and a product for each with the same classes.
 
-    ``class_model`` gives this scene the classes, the stretch and the segmenter's adaptation of another; without it
-    ``n_classes`` classes are fitted on the scene itself. All else as in :func:`segment`, :func:`fit_classes` and
-    :func:`label`.
+    Sizes, CRSs and resolutions may differ; dtype and number of bands may not.
+
+    Args:
+        scenes: paths, rasterio datasets, DataArrays or opened scenes.
+        out: a directory in which every scene gets ``NAME/``; or one directory a scene; by default ``NAME_labels``
+            beside every scene.
+        class_model: gives these scenes the classes, the stretch and the segmenter's options of another; without it
+            ``n_classes`` classes are fitted over all scenes. A product, or what :func:`fit_classes` made.
+        stretch: by default fitted over all scenes.
+        n_classes: k.
+        bands: one or three 1-based bands; see :func:`open_scene`.
+        nodata: overrides the nodata value of the sources.
+        tile_size: side of a tile's core in pixels.
+        margin: pixels read around a core.
+        segmenter: see :func:`segment`; so for encoder, max_area_fraction, on_error, workers, threads and progress.
+        encoder: replaces the segmenter's embedding.
+        normalisation: see :func:`fit_classes`.
+        seed: of the clustering's random numbers.
+        min_area: see :func:`label`.
+        simplify: see :func:`label`.
+        max_area_fraction: the gate.
+        on_error: ``fail`` or ``skip``.
+        workers: who does the tasks.
+        threads: how many.
+        overwrite: replace what is there already; tiles made with the same options are kept.
+        progress: hears of every tile.
+        **options: of the segmenter, by name.
     """
-    scene = as_scene(scene, bands, nodata)
-    grid = TileGrid(scene.shape, tile_size, margin)
-    folder = Path(out) if out is not None else default_output(scene)
-    labelling = Labelling(min_area, simplify)
-    with building_in(folder, overwrite) as building:
+    opened = [as_scene(scene, bands, nodata) for scene in scenes]
+    folders, labelling = _folders(opened, out), Labelling(min_area, simplify)
+    grids = [TileGrid(scene.shape, tile_size, margin) for scene in opened]
+    with ExitStack() as stack:
+        buildings = [stack.enter_context(building_in(folder, overwrite)) for folder in folders]
         model = ClassModel.load(Path(class_model)) if isinstance(class_model, str | Path) else class_model
-        spectra = None
-        if model is not None:
-            segmenter, stretch, options = _as_fitted(model, segmenter, stretch, options)
-            spectra = Spectra.as_fitted(scene, model.source["spectra"])
+        shared = _Shared.of(opened, grids, model, segmenter, encoder, stretch, options, on_error)
+        at_work = stack.enter_context(working(workers, threads))
+        watch = Stopwatch()
+        with watch("segment"):
+            stores = [
+                segment(
+                    scene, grid, shared.segmenter, path=folder / "work", encoder=shared.encoder, stretch=shared.stretch,
+                    spectra=spectra, max_area_fraction=max_area_fraction, on_error=on_error, workers=at_work,
+                    overwrite=overwrite, progress=progress,
+                )
+                for scene, grid, folder, spectra in zip(opened, grids, folders, shared.spectra, strict=True)
+            ]  # fmt: skip
+        with watch("stitch"):
+            for store in stores:
+                stitch_store(store, at_work, progress)
+        with watch("fit"):
+            model = model or fit(stores, n_classes, normalisation, seed, at_work, progress)
+        provenance = {"n_classes": n_classes if class_model is None else len(model), "seed": seed}
+        return [
+            write_product(
+                store, model, folder, building, labelling, at_work, progress,
+                {**provenance, "seconds": watch.seconds},
+            )
+            for store, folder, building in zip(stores, folders, buildings, strict=True)
+        ]  # fmt: skip
+
+
+def _folders(scenes: Sequence[Scene], out: str | Path | Sequence[str | Path] | None) -> list[Path]:
+    """The product's directory of every scene."""
+    if not scenes:
+        raise OptionError("no scene is given; give at least one")
+    if out is None:
+        folders = [default_output(scene) for scene in scenes]
+    elif isinstance(out, str | Path):
+        folders = [Path(out) / scene.name for scene in scenes]
+    else:
+        folders = [Path(folder) for folder in out]
+    twice = [folder for folder, count in Counter(folders).items() if count > 1]
+    if twice or len(folders) != len(scenes):
+        what = f"two scenes would go to {twice[0]}" if twice else f"{len(folders)} directories for {len(scenes)} scenes"
+        raise OptionError(f"{what}; give every scene a directory of its own")
+    return folders
+
+
+@dataclass(frozen=True, eq=False)
+class _Shared:
+    """What all scenes of one call have in common."""
+
+    segmenter: Segmenter
+    encoder: Encoder | None
+    stretch: Stretch
+    spectra: list[Spectra]
+    """One a scene: the same bands and stretches, each with its own reader."""
+
+    @classmethod
+    def of(
+        cls,
+        scenes: Sequence[Scene],
+        grids: Sequence[TileGrid],
+        model: ClassModel | None,
+        segmenter: str | Segmenter,
+        encoder: str | Encoder | None,
+        stretch: Stretch | None,
+        options: Mapping[str, Any],
+        on_error: OnError,
+    ) -> _Shared:
+        """As the class model says, where there is one and the caller says nothing else; else fitted over all scenes."""
+        fitted = model.source["segmenter"] if model is not None else {}
+        if isinstance(segmenter, str) and segmenter == fitted.get("name"):
+            said = {key: value for key, value in options.items() if value is not None}
+            options = {**fitted.get("options", {}), **said}
         chosen = load_segmenter(segmenter, options)
         extra = load_encoder(encoder) if encoder is not None else None
         if model is not None:
             check_model(model, {"segmenter": chosen.identity, "encoder": extra.identity if extra else None})
-        clock = [time.perf_counter()]
-        store = segment(
-            scene, grid, chosen, path=folder / "work", encoder=extra, stretch=stretch, spectra=spectra,
-            max_area_fraction=max_area_fraction, workers=workers, overwrite=overwrite, progress=progress,
-        )  # fmt: skip
-        clock.append(time.perf_counter())
-        stitch_store(store, workers, progress)
-        clock.append(time.perf_counter())
-        model = model or fit([store], n_classes, normalisation, seed, workers, progress)
-        clock.append(time.perf_counter())
-        provenance = {
-            "n_classes": n_classes if class_model is None else len(model),
-            "seed": seed,
-            "seconds": {name: round(b - a, 3) for name, a, b in zip(STAGES, clock, clock[1:], strict=False)},
-        }
-        return write_product(store, model, folder, building, labelling, workers, progress, provenance)
+            found = stretch or Stretch.from_json(model.source["stretch"])
+            return cls(chosen, extra, found, [Spectra.as_fitted(scene, model.source["spectra"]) for scene in scenes])
+        seen = [scene.forgiving() for scene in scenes] if on_error == "skip" else list(scenes)
+        with naming_tiles(seen, grids):
+            return cls(chosen, extra, stretch or fit_stretch(seen), _spectra(seen))
 
 
-def _as_fitted(
-    model: ClassModel, segmenter: str | Segmenter, stretch: Stretch | None, options: dict[str, Any]
-) -> tuple[str | Segmenter, Stretch | None, dict[str, Any]]:
-    """Segmenter, stretch and options as the model was fitted with, where the caller said nothing else."""
-    stretch = stretch or Stretch.from_json(model.source["stretch"])
-    fitted = model.source["segmenter"]
-    if isinstance(segmenter, str) and segmenter == fitted.get("name"):
-        options = {**fitted.get("options", {}), **{key: value for key, value in options.items() if value is not None}}
-    return segmenter, stretch, options
+def _spectra(scenes: Sequence[Scene]) -> list[Spectra]:
+    """The further bands of every scene, with the stretches of the first one's."""
+    differ = [scene.name for scene in scenes if scene.further_bands != scenes[0].further_bands]
+    if differ:
+        raise OptionError(
+            f"{differ[0]} has other bands than {scenes[0].name}; give the bands that all scenes have with --bands"
+        )
+    first = Spectra.fit(scenes[0])
+    return [first, *(Spectra.as_fitted(scene, first.to_json()) for scene in scenes[1:])]

@@ -1,27 +1,35 @@
-"""Tasks: one Dask task a tile, a bounded number in flight.
+"""Tasks: one Dask task a tile, a bounded number in flight, and who hears of them.
 
-The local threaded scheduler; results come back in the order of the tiles, whatever the order of the work.
+A stage is a *function* of one item (a tile, and what else it takes), a *sink* for its results, and an order of items.
+The function may run in another thread, another process or on another machine: it pickles, reads and writes files, and
+holds no state. The sink runs here, one call at a time, in any order; :class:`InOrder` puts the order back.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, TypeVar
+import errno
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
-from dask.base import compute
-from dask.delayed import delayed
-from threadpoolctl import threadpool_limits
+from geoalps.errors import GeoalpsError, SceneError
 
-from geoalps.grid import Tile
 
+class Item(Protocol):
+    """What one task is about."""
+
+    @property
+    def name(self) -> str:
+        """Names the task: for the dashboard, unique in its stage."""
+        ...
+
+
+Piece = TypeVar("Piece", bound=Item)
 Result = TypeVar("Result")
-IN_FLIGHT = 64
-"""Tasks handed to the scheduler at a time and worker: the graph does not grow with the scene."""
 
 
 class Progress(Protocol):
-    """Hears of the work: ``start`` of a stage with its number of steps, then ``advance`` for each."""
+    """Hears of the work: ``start`` of a stage with its number of steps, ``advance`` for each, ``tell`` in between."""
 
     def start(self, stage: str, total: int) -> None:
         """A stage of ``total`` steps begins."""
@@ -29,6 +37,10 @@ class Progress(Protocol):
 
     def advance(self, steps: int = 1) -> None:
         """So many steps are done."""
+        ...
+
+    def tell(self, text: str) -> None:
+        """Something the user should know: that work is there already and not done again."""
         ...
 
 
@@ -41,34 +53,61 @@ class Silence:
     def advance(self, steps: int = 1) -> None:
         """Nothing."""
 
-
-def run_tiles(
-    stage: str,
-    function: Callable[[Tile], Result],
-    tiles: Sequence[Tile],
-    workers: int | None = None,
-    progress: Progress | None = None,
-) -> Iterator[Result]:
-    """Yield function(tile) for every tile, in order, computed by ``workers`` threads (None: one a core).
-
-    The first error stops the work and is raised as it is.
-    """
-    progress = progress or Silence()
-    progress.start(stage, len(tiles))
-    workers = workers or os.cpu_count() or 1
-
-    def step(tile: Tile) -> Result:
-        result = function(tile)
-        progress.advance()
-        return result
-
-    batch = IN_FLIGHT * workers
-    # one BLAS thread a task: no oversubscription, and no bit depends on how many threads there are
-    with threadpool_limits(1, user_api="blas"):
-        for start in range(0, len(tiles), batch):
-            work = [_named(step, stage, tile) for tile in tiles[start : start + batch]]
-            yield from compute(*work, scheduler="threads", num_workers=workers)
+    def tell(self, text: str) -> None:
+        """Nothing."""
 
 
-def _named(function: Callable[[Tile], Any], stage: str, tile: Tile) -> Any:
-    return delayed(function, pure=False)(tile, dask_key_name=f"{stage}-{tile.name}")
+@dataclass(frozen=True, eq=False)
+class Stage(Generic[Piece, Result]):
+    """One stage's work, wherever it is done."""
+
+    name: str
+    """As the dashboard and the progress show it."""
+    function: Callable[[Piece], Result]
+    """From an item to its result; pickles."""
+    sink: Callable[[Piece, Result], None] = lambda _item, _result: None
+    """Takes every result, one at a time, in the order in which they come."""
+    failed: Callable[[Piece, Exception], None] | None = None
+    """Takes an item whose function raised, and the work goes on; None stops it at the first error. What every other
+    item would meet too (see :func:`hopeless`) always stops it."""
+
+
+@runtime_checkable
+class Workers(Protocol):
+    """Who does the tasks: threads of this process, or a Dask cluster's workers."""
+
+    def run_stage(self, stage: Stage[Piece, Result], items: Iterable[Piece], progress: Progress) -> None:
+        """Do a stage for all items, and advance the progress by one for each; items are taken as they are needed."""
+        ...
+
+
+@dataclass(eq=False)
+class InOrder(Generic[Piece, Result]):
+    """A sink that passes results on in the order of the items, holding those that came early."""
+
+    sink: Callable[[Piece, Result], None]
+    """Takes the results in order."""
+    place: Callable[[Piece], int]
+    """0, 1, 2...: an item's place in the order."""
+    early: dict[int, tuple[Piece, Result]] = field(default_factory=dict)
+    """What waits for its turn."""
+    turn: int = 0
+    """Whose turn it is."""
+
+    def __call__(self, item: Piece, result: Result) -> None:
+        """Take one result and pass on all whose turn it now is."""
+        self.early[self.place(item)] = item, result
+        while self.turn in self.early:
+            self.sink(*self.early.pop(self.turn))
+            self.turn += 1
+
+
+FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+"""No space left, larger than files may be, quota used up."""
+
+
+def hopeless(error: BaseException) -> bool:
+    """Whether the next tile would fail in the same way: a full disk, a plug-in without its protocol, a bad option."""
+    if isinstance(error, SceneError):
+        return False
+    return isinstance(error, GeoalpsError | OSError) or not isinstance(error, Exception)

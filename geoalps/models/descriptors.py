@@ -2,7 +2,8 @@
 
 Colour in L*a*b* (mean and deviation), edges inside it, texture at two scales, how much it differs from what surrounds
 it, how large it is and what shape it has. All are means or ratios, so that they do not depend on where the region
-lies; they are z-scored over the scene when classes are fitted.
+lies; they are z-scored over the scene when classes are fitted. What two columns say alike therefore counts twice: how
+ragged the outline is, which follows the size of a region that was grown in a picture, is no column.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ NAMES = (
     "log_area",
     "elongation",
     "fill",
-    "roughness",
 )
 """What every column of :func:`describe` holds, in order."""
 
@@ -58,10 +58,12 @@ class _RegionMeans:
     """Means of images over the regions of one label map."""
 
     def __init__(self, labels: NDArray[np.int32], count: int) -> None:
+        """Of an (h, w) label map: 1..count, 0 is nobody's."""
         self.flat, self.count = labels.ravel(), count
         self.sizes = np.maximum(np.bincount(self.flat, minlength=count + 1)[1:], 1)
 
     def __call__(self, values: NDArray[Any]) -> Float:
+        """(count,) means of an (h, w) image; 0 for a number without a pixel."""
         return np.asarray(np.bincount(self.flat, values.ravel(), self.count + 1)[1:] / self.sizes)
 
 
@@ -97,12 +99,13 @@ def _coherence(sums: _RegionMeans, slopes: NDArray[Any]) -> Float:
 
 
 def _shape(labels: NDArray[np.int32], graph: RegionGraph) -> list[Float]:
-    """log2 of the area; log of the axes' ratio; area / box; border / that of a disc of the same area (log)."""
+    """log2 of the area; log of the ratio of the axes of the ellipse with the same second moments; area / box."""
     segments = Segments.from_labels(labels, np.ones(len(graph), np.float32))
     row, col = segments.runs[:, 0] + 0.5, (segments.runs[:, 1] + segments.runs[:, 2]) / 2
     area = np.maximum(graph.sizes, 1)
 
     def mean(values: NDArray[Any]) -> Float:
+        """(n,) mean over the pixels of every region of one value a run."""
         return np.asarray(np.bincount(segments.index, values * segments.lengths, len(segments)) / area)
 
     centre_row, centre_col = mean(row), mean(col)
@@ -115,6 +118,4 @@ def _shape(labels: NDArray[np.int32], graph: RegionGraph) -> list[Float]:
     elongation = np.log((half + root) / np.maximum(half - root, 1 / 24)) / 2
     boxes = segments.boxes.astype(float)
     box = np.maximum((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]), 1)
-    border = np.bincount(graph.edges.ravel(order="F"), np.tile(graph.lengths, 2), len(graph))
-    roughness = np.log(np.maximum(border, 1) / np.sqrt(4 * np.pi * area))
-    return [np.log2(area), elongation, area / box, roughness]
+    return [np.log2(area), elongation, area / box]

@@ -16,7 +16,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import higra
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
@@ -148,8 +147,8 @@ def _cheapest(graph: RegionGraph, cost: Float) -> tuple[Int, Int]:
 class RegionTree:
     """Binary merging tree of n regions: nodes 0..n-1 are the regions, the root is the last node."""
 
-    tree: Any
-    """higra's Tree, with the leaves first and parents after their children."""
+    parents: Int
+    """(nodes,) int64: every node's parent, which comes after it; the root's is the root."""
     altitudes: Float
     """(nodes,) float64: cost at which a node was made, not below its children's; leaves 0, joined islands inf."""
 
@@ -163,14 +162,14 @@ class RegionTree:
         Returns:
             (n,) int64: group 0..count-1 of every leaf, numbered by the order of their tops in the tree.
         """
-        nodes, leaves = self.tree.num_vertices(), self.tree.num_leaves()
-        parents = self.tree.parents()
+        nodes = len(self.parents)
+        leaves = (nodes + 1) // 2
         # the costliest merges are undone; nodes are sorted by altitude, so they are the last ones
         undone = max(min(regions, leaves) - 1, int(np.isinf(self.altitudes).sum()))
-        follow = parents < nodes - undone
-        follow[-1] = False
-        tops = higra.propagate_sequential(self.tree, np.arange(nodes), follow)[:leaves]
-        return np.asarray(np.unique(tops, return_inverse=True)[1], np.int64)
+        top = np.where(self.parents < nodes - undone, self.parents, np.arange(nodes))
+        while not np.array_equal(top, higher := top[top]):
+            top = higher
+        return np.asarray(np.unique(top[:leaves], return_inverse=True)[1], np.int64)
 
 
 def merge_tree(graph: RegionGraph) -> RegionTree:
@@ -227,10 +226,18 @@ def _sorted_tree(parents: Int, heights: Float, leaves: int) -> RegionTree:
     """Nodes renumbered by altitude after making it grow towards the root."""
     nodes = len(parents)
     parents[-1] = nodes - 1
-    if nodes == 1:
-        return RegionTree(higra.Tree(parents), heights)
-    rising = higra.accumulate_and_max_sequential(higra.Tree(parents), heights, heights[:leaves], higra.Accumulators.max)
+    rising = _highest_below(parents, heights)
     order = np.concatenate([np.arange(leaves), leaves + np.argsort(rising[leaves:], kind="stable")])
     place = np.empty(nodes, np.int64)
     place[order] = np.arange(nodes)
-    return RegionTree(higra.Tree(place[parents[order]]), rising[order])
+    return RegionTree(place[parents[order]], rising[order])
+
+
+def _highest_below(parents: Int, heights: Float) -> Float:
+    """(nodes,) float64: the largest height of every node and all below it, by doubling the distance looked across."""
+    highest, ancestor, root = heights.copy(), parents, len(parents) - 1
+    while True:
+        np.maximum.at(highest, ancestor, highest.copy())
+        if (ancestor == root).all():
+            return highest
+        ancestor = ancestor[ancestor]

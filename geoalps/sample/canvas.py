@@ -131,6 +131,7 @@ class Canvas:
     def _paint(
         self, which: Iterable[int], patches: Sequence[Patch], looks: NDArray[np.int32], truth: NDArray[np.int32]
     ) -> None:
+        """Draw patches by their index: 1 + it into the looks, and into the truth too unless the patch is paint only."""
         for n in which:
             inside = self.fill(patches[n].outline)
             looks.ravel()[inside] = n + 1
@@ -185,6 +186,7 @@ class _Table:
         looks = [patch.surface for patch in patches]
 
         def column(first: float, values: list[Any], dtype: Any = np.float32) -> NDArray[Any]:
+            """(1 + patches,) array: the value of bare ground, then one a patch."""
             return np.array([first, *values], dtype)
 
         self.colour = np.array([(120, 116, 90), *(look.colour for look in looks)], np.float32)

@@ -208,6 +208,7 @@ def lay_pitch(site: Site, centre: Points, reach: float) -> Points | None:
     right = np.array([-along[1], along[0]])
 
     def stretch(a0: float, b0: float, a1: float, b1: float) -> Points:
+        """(2, 2) map coordinates of a line's ends, given in metres along and across the pitch from its middle."""
         return np.array([middle + a * along + b * right for a, b in ((a0, b0), (a1, b1))])
 
     look = palette.PITCH._replace(row_angle=angle)

@@ -55,6 +55,7 @@ def _shade(block: Block, along: Grid, across: Grid, ends: NDArray[np.bool_], sun
 
 
 def _roofing(canvas: Canvas, block: Block, part: Window, along: Grid, across: Grid, side: Grid) -> NDArray[np.float32]:
+    """(h, w, 3) float32 colour of a roof without its shade: weather, ribs or tiles, a bright ridge."""
     view = part.slices(canvas.window)
     tone = 1 + 0.04 * canvas.fine[view] + 0.045 * canvas.mid[view] + 0.03 * canvas.broad[view]
     if block.ribs > 2.2 * canvas.pixel:
@@ -67,6 +68,7 @@ def _roofing(canvas: Canvas, block: Block, part: Window, along: Grid, across: Gr
 
 
 def _lighter(colour: tuple[float, float, float], by: float) -> tuple[float, float, float]:
+    """A colour times a factor."""
     return colour[0] * by, colour[1] * by, colour[2] * by
 
 

@@ -31,6 +31,7 @@ class Light:
     """Metres of one pixel."""
 
     def _draw(self, purpose: int, low: float, high: float) -> float:
+        """A number in low..high that the seed decides, another for every purpose."""
         return low + (high - low) * chance(self.seed & 0xFFFFFFFF, purpose, 977)
 
     @property
@@ -73,6 +74,7 @@ class Light:
         return lit
 
     def _shift(self, steps: int) -> tuple[int, int]:
+        """(rows, columns) of so many pixels towards the sun."""
         return round(math.sin(self.azimuth) * steps), round(math.cos(self.azimuth) * steps)
 
     def expose(

@@ -121,6 +121,7 @@ def _curve(plan: Plan, i: int, j: int, axis: int) -> tuple[Points, Points, Point
 
 @lru_cache(maxsize=4096)
 def _district(plan: Plan, i: int, j: int) -> str:
+    """What a cell is: harbours along rivers, towns where the slow noise is high, else woods and fields."""
     if plan.is_river(i) and j % 5 == int(chance(plan.key(10), i) * 5):
         return "harbour"
     draw, built = chance(plan.key(11), i, j), _slow(plan, i, j, 12)

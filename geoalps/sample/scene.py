@@ -116,6 +116,7 @@ def _contents(plan: Plan, box: tuple[float, float, float, float]) -> list[Conten
 
 
 def _meet(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
+    """Whether two boxes x0, y0, x1, y1 overlap."""
     return a[0] < b[2] and a[2] > b[0] and a[1] < b[3] and a[3] > b[1]
 
 

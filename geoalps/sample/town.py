@@ -179,6 +179,7 @@ def lay_parking(site: Site, box: tuple[float, float, float, float], lorries: boo
     cos, sin = math.cos(angle), math.sin(angle)
 
     def place(along: float, across: float) -> tuple[float, float]:
+        """Map coordinates of a point given in metres along and across the rows of bays, from their middle."""
         return x + along * cos - across * sin, y + along * sin + across * cos
 
     lanes = int((width + 6) // (2 * deep + 6))
@@ -207,6 +208,7 @@ def _wings(
 
 
 def _garden(site: Site) -> Surface:
+    """A lawn in one of the gardens' colours."""
     rng = site.rng
     return palette.LAWN._replace(
         colour=site.pick(palette.GARDENS), mottle=rng.uniform(0.05, 0.16), grain=rng.uniform(0.07, 0.12)
@@ -214,6 +216,7 @@ def _garden(site: Site) -> Surface:
 
 
 def _pool(site: Site, x: float, y: float, angle: float) -> None:
+    """A swimming pool with its paved edge, long in the direction of ``angle``; an instance of water."""
     half = np.array([np.cos([angle]), np.sin([angle])]).T * site.rng.uniform(3, 4.5)
     line = np.concatenate([np.array([[x, y]]) - half, np.array([[x, y]]) + half])
     longer = np.concatenate([line[:1] - half * 0.35, line[1:] + half * 0.35])

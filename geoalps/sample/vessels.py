@@ -49,4 +49,5 @@ def _load(site: Site, length: float, width: float) -> list[Detail]:
 
 
 def _steps(start: float, stop: float, step: float) -> list[float]:
+    """Middles of the whole steps between start and stop."""
     return [start + step * (n + 0.5) for n in range(int((stop - start) / step))]

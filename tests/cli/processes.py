@@ -18,8 +18,8 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
-# dask imports distributed when it computes first, where it is installed
-PRELOAD = ("geoalps.cli.run", "geoalps.models.regions", "distributed")
+# and what the program imports when it comes to it: for a GeoPackage, for areas, for clusters
+PRELOAD = ("geoalps.cli.run", "geoalps.models.regions", "pyogrio", "scipy.interpolate", "distributed")
 TIMEOUT = 120
 
 

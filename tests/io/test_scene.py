@@ -3,6 +3,8 @@
 import json
 import os
 import pickle
+import subprocess
+import sys
 import warnings
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -745,3 +747,9 @@ def test_scenes_without_a_place_open_without_a_warning(tmp_path):
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(scene.read, WINDOWS))
     assert scene.transform == Affine.identity()
+
+
+def test_what_only_dataarrays_need_is_not_loaded():
+    code = "import sys, geoalps.io.scene; print(*{'dask', 'pandas', 'rioxarray', 'scipy', 'xarray'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == []

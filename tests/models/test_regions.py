@@ -126,6 +126,23 @@ def test_cuts_are_nested_and_have_the_regions_asked_for(seed, regions):
         assert ndimage.label(coarse.reshape(8, 8) == group)[1] == 1
 
 
+@given(seeds, st.integers(1, 60))
+def test_no_node_of_a_tree_is_lower_than_what_is_below_it(seed, leaves):
+    rng = np.random.default_rng(seed)
+    nodes = 2 * leaves - 1
+    # every node from the first merge on takes two that are there and have no parent
+    parents, free = np.full(nodes, nodes - 1), list(range(leaves))
+    for node in range(leaves, nodes):
+        for _ in range(2):
+            parents[free.pop(rng.integers(max(0, len(free) - 3), len(free)))] = node
+        free.append(node)
+    heights = np.concatenate([np.zeros(leaves), rng.random(leaves - 1)])
+    want = heights.copy()
+    for node, parent in enumerate(parents):
+        want[parent] = max(want[parent], want[node])
+    assert (hierarchy._highest_below(parents, heights) == want).all()
+
+
 def test_islands_are_never_joined():
     labels = np.zeros((5, 5), np.int32)
     labels[0, :2], labels[4, 3:] = [1, 2], [3, 4]
