@@ -133,7 +133,7 @@ class Store:
 
     def forget(self) -> None:
         """Delete all that was derived from the tiles: which segments are one object, and what was painted of them."""
-        for derived in self.path.glob("*.npz"):
+        for derived in (*self.path.glob("*.npz"), *self.path.glob("*.npy")):
             derived.unlink(missing_ok=True)
         shutil.rmtree(self.path / PAINTED, ignore_errors=True)
 

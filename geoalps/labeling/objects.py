@@ -1,25 +1,26 @@
 """Object embeddings: read from the store a few tiles at a time, each object once.
 
 An object of one segment has that segment's embedding; an object joined from pieces has their area-weighted mean. Only
-the joined ones are held.
+the joined ones are kept apart, in a file that is read where it is needed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoalps.grid import Tile
-from geoalps.io.store import Store
+from geoalps.io.store import Store, appearing
 from geoalps.labeling.seams import Matches, Objects, Sight, forward_neighbours, match, stitch
 from geoalps.labeling.tasks import InOrder, Progress, Silence, Stage
 from geoalps.labeling.workers import WorkersLike, working
 
 Embeddings = NDArray[np.float32]
-SEAMS = "seams.npz"
+SEAMS, JOINED = "seams.npz", "joined.npy"
 
 
 @dataclass(frozen=True)
@@ -82,25 +83,26 @@ class ObjectEmbeddings:
     """Which segments make up which object."""
     first: NDArray[np.int64]
     """(objects + 1,) every object's first segment, in the scene-wide numbering; -1 for [0]."""
-    slot: NDArray[np.int64]
+    slot: NDArray[np.int32]
     """(objects + 1,) row of ``joined`` for objects of several pieces, -1 for others."""
-    joined: Embeddings
-    """(j, channels) float32: their area-weighted means."""
+    joined: NDArray[np.float64]
+    """(j, channels): their area-weighted means; on disk, beside the tiles."""
 
     @classmethod
     def open(cls, store: Store, objects: Objects) -> ObjectEmbeddings:
-        """Find the joined objects and average their pieces, in one walk over the store."""
+        """Find the joined objects; average their pieces in one walk over the store, unless that is done."""
         count = len(objects) + 1
-        pieces = np.bincount(objects.of_segment, minlength=count)
         first = np.full(count, -1, np.int64)
         painted = np.flatnonzero(objects.of_segment)
-        ids, where = np.unique(objects.of_segment[painted], return_index=True)
-        first[ids] = painted[where]
-        several = np.flatnonzero(pieces > 1)
-        several = several[several > 0]
-        slot = np.full(count, -1, np.int64)
-        slot[several] = np.arange(len(several))
-        return cls(store, objects, first, slot, _joined(store, objects, slot, len(several)))
+        # the last of equal indices stands, so that the first segment does when they come backwards
+        first[objects.of_segment[painted[::-1]]] = painted[::-1]
+        several = np.bincount(objects.of_segment, minlength=count) > 1
+        several[0] = False
+        slot = np.where(several, np.cumsum(several, dtype=np.int32) - 1, np.int32(-1))
+        kept = store.path / JOINED
+        if not kept.exists():
+            _join(kept, store, objects, slot, int(several.sum()))
+        return cls(store, objects, first, slot, np.load(kept, mmap_mode="r", allow_pickle=False))
 
     def of_tile(self, number: int, tile: Tile) -> tuple[NDArray[np.int64], Embeddings]:
         """Ids of the objects that begin in a tile, ascending, and their (n, channels) embeddings."""
@@ -123,20 +125,25 @@ class ObjectEmbeddings:
                 yield ids, values
 
 
-def _joined(store: Store, objects: Objects, slot: NDArray[np.int64], count: int) -> Embeddings:
-    """(count, channels) float32 area-weighted means of the objects that have a slot."""
-    if not count:
-        return np.zeros((0, 0), np.float32)
-    sums, weight = None, np.zeros(count)
-    for number, tile in enumerate(store.grid):
-        at = slot[objects.of_tile(number)]
-        here = np.flatnonzero(at >= 0)
-        if not len(here):
-            continue
-        area = objects.segment_areas[objects.offsets[number] + here].astype(float)
-        values = store.read_embeddings(tile)[here] * area[:, None]
-        sums = np.zeros((count, values.shape[1])) if sums is None else sums
-        np.add.at(sums, at[here], values)
-        np.add.at(weight, at[here], area)
-    assert sums is not None  # noqa: S101 - a slot belongs to at least two segments
-    return (sums / weight[:, None]).astype(np.float32)
+def _join(path: Path, store: Store, objects: Objects, slot: NDArray[np.int32], count: int) -> None:
+    """Write (count, channels) float64 area-weighted means of the objects that have a slot; in memory is one tile."""
+    with appearing(path) as part:
+        if not count:
+            with part.open("wb") as file:
+                np.save(file, np.zeros((0, 0)))
+            return
+        sums, weight = None, np.zeros(count)
+        for number, tile in enumerate(store.grid):
+            at = slot[objects.of_tile(number)]
+            here = np.flatnonzero(at >= 0)
+            if not len(here):
+                continue
+            area = objects.segment_areas[objects.offsets[number] + here].astype(float)
+            values = store.read_embeddings(tile)[here] * area[:, None]
+            if sums is None:
+                sums = np.lib.format.open_memmap(part, "w+", np.float64, (count, values.shape[1]))
+            np.add.at(sums, at[here], values)
+            np.add.at(weight, at[here], area)
+        assert sums is not None  # noqa: S101 - a slot belongs to at least two segments
+        np.divide(sums, weight[:, None], out=sums)
+        sums.flush()

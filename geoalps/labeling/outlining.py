@@ -14,6 +14,7 @@ import shapely
 from affine import Affine
 from numpy.typing import NDArray
 
+from geoalps.errors import ProductError
 from geoalps.grid import Tile, TileGrid
 from geoalps.io.polygons import Geometries, Joiner, Traced, simplify_coverage, to_map, trace_window
 from geoalps.io.rasters import Georeference
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from geoalps.labeling.painting import Painted
 
 POLYGONS = "polygons.parquet"
-WRITTEN_AT_ONCE = 5_000
-"""Objects, at least, that are written together: a row group of the file."""
+WRITTEN_AT_ONCE = 2_000
+"""Objects, at least, that are written together, some 20 MB: a row group of the file."""
 SIMPLIFIED_AT_ONCE = 50_000
 """Objects whose coverage is simplified as one; of more, the outlines where two such parts meet stay as they are."""
 _SCHEMA = pa.schema([("object_id", pa.uint32()), ("geometry", pa.binary())])
@@ -112,8 +113,16 @@ class _Sink:
         self._write(SIMPLIFIED_AT_ONCE if self.tolerance else WRITTEN_AT_ONCE, last=False)
 
     def close(self) -> None:
-        """All cores have come."""
+        """All cores have come.
+
+        Raises:
+            ProductError: some object was counted in cores in which it is not.
+        """
         self._write(1, last=True)
+        if self.joiner.unfinished:
+            raise ProductError(
+                f"{self.joiner.unfinished} objects are in fewer tiles than were painted; make the product again"
+            )
 
     def _write(self, least: int, last: bool) -> None:
         if not self.tolerance:
@@ -133,5 +142,5 @@ class _Sink:
 def read_polygons(folder: Path) -> Iterator[tuple[NDArray[np.uint32], Geometries]]:
     """Batches of (n,) ids and (n,) polygons on the map, from what :func:`outline` wrote."""
     with pq.ParquetFile(folder / POLYGONS) as file:
-        for batch in file.iter_batches(batch_size=50_000):
+        for batch in file.iter_batches(batch_size=WRITTEN_AT_ONCE):
             yield np.asarray(batch["object_id"]), shapely.from_wkb(np.asarray(batch["geometry"]))

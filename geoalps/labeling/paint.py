@@ -31,7 +31,7 @@ class Shapes:
     """In the frame of the scene."""
     ids: NDArray[np.uint32]
     """(n,) the object each is a shape of."""
-    ranks: NDArray[np.int64]
+    ranks: NDArray[np.uint32]
     """(n,) painting order, low first."""
 
     def larger_than(self, areas: NDArray[np.int64], pixels: int) -> Shapes:

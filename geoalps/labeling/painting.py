@@ -97,7 +97,7 @@ class Canvas:
     """Whose core."""
     ids: tuple[NDArray[np.uint32], ...]
     """Of the tile and its neighbours: the object that every segment is a shape of; 0 = not painted."""
-    ranks: tuple[NDArray[np.int64], ...]
+    ranks: tuple[NDArray[np.uint32], ...]
     """The same of the painting order."""
 
     @property
@@ -155,7 +155,7 @@ class Painter:
         ids = paint(shapes, window, valid, fill=self.partition, sliver=self.sliver if self.partition else 0)
         return ids[tile.core.slices(window)]
 
-    def _shapes(self, tile: Tile, ids: NDArray[np.uint32], ranks: NDArray[np.int64]) -> Shapes:
+    def _shapes(self, tile: Tile, ids: NDArray[np.uint32], ranks: NDArray[np.uint32]) -> Shapes:
         """The shapes of one tile's segments that are painted, in the scene."""
         kept = np.flatnonzero(ids)
         segments = self._segments(tile).take(kept).shift(tile.window.row0, tile.window.col0)

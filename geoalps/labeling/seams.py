@@ -43,7 +43,7 @@ one half, segments that merely share most of a band chain up to objects that nob
 class Sight:
     """What is left of a tile's segments once their masks are put away; a few bytes each."""
 
-    areas: NDArray[np.int64]
+    areas: NDArray[np.int32]
     """(n,) pixels."""
     scores: NDArray[np.float32]
     """(n,) the segmenter's."""
@@ -63,18 +63,18 @@ class Sight:
         cuts |= EAST * ((boxes[:, 3] == window.width) & (window.col1 < scene.col1))
         row, col = segments.centres.T + np.array([[window.row0], [window.col0]])
         centred = (core.row0 <= row) & (row < core.row1) & (core.col0 <= col) & (col < core.col1)
-        return cls(segments.areas, segments.scores, cuts, centred)
+        return cls(segments.areas.astype(np.int32), segments.scores, cuts, centred)
 
 
 @dataclass(frozen=True, eq=False)
 class Matches:
     """Segments of two tiles that are of one object, by the tiles' own numbering."""
 
-    first: NDArray[np.int64]
+    first: NDArray[np.int32]
     """(m,) segment of the first tile."""
-    second: NDArray[np.int64]
+    second: NDArray[np.int32]
     """(m,) segment of the second tile."""
-    common: NDArray[np.int64]
+    common: NDArray[np.int32]
     """(m,) pixels both cover."""
     agree: NDArray[np.bool_]
     """(m,) True where they agree; else both are cut where the tiles meet and share most of the smaller one's band."""
@@ -98,7 +98,8 @@ def match(tile: Tile, segments: Segments, other: Tile, others: Segments, scene: 
     agree = (common > AGREEMENT * union) & (cut[1][second] | ~runs_on[0][first]) & (cut[0][first] | ~runs_on[1][second])
     ground = cut[0][first] & cut[1][second] & (common > OVERLAP * np.minimum(one.areas[first], two.areas[second]))
     keep = agree | ground
-    return Matches(first[keep], second[keep], common[keep], agree[keep])
+    first, second, common = (values[keep].astype(np.int32) for values in (first, second, common))
+    return Matches(first, second, common, agree[keep])
 
 
 def overlaps(
@@ -134,7 +135,7 @@ class Objects:
     """(tiles + 1,) where every tile's segments begin in the scene-wide numbering."""
     of_segment: NDArray[np.uint32]
     """(segments,) the object a segment is a shape of; 0 when it is not painted."""
-    segment_areas: NDArray[np.int64]
+    segment_areas: NDArray[np.int32]
     """(segments,) pixels of every segment."""
     areas: NDArray[np.int64]
     """(objects + 1,) pixels before painting; [0] is nobody."""
@@ -162,11 +163,11 @@ class Objects:
         return self.of_segment[self.offsets[number] : self.offsets[number + 1]]
 
     @property
-    def ranks(self) -> NDArray[np.int64]:
+    def ranks(self) -> NDArray[np.uint32]:
         """(objects + 1,) painting order: by layer, then from large to small; ties by id."""
         order = np.lexsort((np.arange(len(self.areas)), -self.areas, self.layers))
-        ranks = np.empty(len(order), np.int64)
-        ranks[order] = np.arange(len(order))
+        ranks = np.empty(len(order), np.uint32)
+        ranks[order] = np.arange(len(order), dtype=np.uint32)
         return ranks
 
 
@@ -202,14 +203,14 @@ def stitch(sights: list[Sight], matches: Iterable[tuple[int, int, Matches]]) -> 
     return _number(offsets, group, painted, areas, scores, layers, (first, common))
 
 
-def _components(first: NDArray[np.int64], second: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+def _components(first: NDArray[np.int64], second: NDArray[np.int64], count: int) -> NDArray[np.int32]:
     """(count,) number of the connected component of every segment."""
     links = coo_array((np.ones(len(first), np.int8), (first, second)), (count, count))
-    return np.asarray(connected_components(links, directed=False)[1], np.int64)
+    return np.asarray(connected_components(links, directed=False)[1])
 
 
 def _representatives(
-    group: NDArray[np.int64], whole: NDArray[np.bool_], centred: NDArray[np.bool_], areas: NDArray[np.int64]
+    group: NDArray[np.int32], whole: NDArray[np.bool_], centred: NDArray[np.bool_], areas: NDArray[np.int32]
 ) -> NDArray[np.bool_]:
     """(segments,) True for the one segment of each group that saw the object whole and best: centred, then largest."""
     order = np.lexsort((np.arange(len(group)), -areas, ~centred, ~whole, group))
@@ -221,17 +222,17 @@ def _representatives(
 
 def _number(
     offsets: NDArray[np.int64],
-    group: NDArray[np.int64],
+    group: NDArray[np.int32],
     painted: NDArray[np.bool_],
-    areas: NDArray[np.int64],
+    areas: NDArray[np.int32],
     scores: NDArray[np.float32],
     layers: NDArray[np.uint8],
     matched: tuple[NDArray[np.int64], NDArray[np.int64]],
 ) -> Objects:
     """Ids for the painted groups, and what the objects weigh."""
     kept, first_seen, inverse = np.unique(group[painted], return_index=True, return_inverse=True)
-    number = np.empty(len(kept), np.int64)
-    number[np.argsort(first_seen, kind="stable")] = np.arange(1, len(kept) + 1)
+    number = np.empty(len(kept), np.uint32)
+    number[np.argsort(first_seen, kind="stable")] = np.arange(1, len(kept) + 1, dtype=np.uint32)
     of_segment = np.zeros(len(group), np.uint32)
     of_segment[painted] = number[inverse]
     count = len(kept) + 1
@@ -247,4 +248,4 @@ def _number(
     layer[of_segment[painted]] = layers[painted]
     total = np.where(np.bincount(of_segment[painted], minlength=count) > 1, np.maximum(union, largest), total)
     total[0], mean[0] = 0, 0
-    return Objects(offsets, of_segment, areas.astype(np.int64), total.astype(np.int64), layer, mean.astype(np.float32))
+    return Objects(offsets, of_segment, areas, total.astype(np.int64), layer, mean.astype(np.float32))
