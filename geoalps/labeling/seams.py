@@ -98,8 +98,8 @@ def match(tile: Tile, segments: Segments, other: Tile, others: Segments, scene: 
     agree = (common > AGREEMENT * union) & (cut[1][second] | ~runs_on[0][first]) & (cut[0][first] | ~runs_on[1][second])
     ground = cut[0][first] & cut[1][second] & (common > OVERLAP * np.minimum(one.areas[first], two.areas[second]))
     keep = agree | ground
-    first, second, common = (values[keep].astype(np.int32) for values in (first, second, common))
-    return Matches(first, second, common, agree[keep])
+    narrow = [values[keep].astype(np.int32) for values in (first, second, common)]
+    return Matches(narrow[0], narrow[1], narrow[2], agree[keep])
 
 
 def overlaps(
