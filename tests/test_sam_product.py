@@ -36,14 +36,11 @@ def scene(tmp_path_factory):
 
 def tile_label(scene, out, checkpoint, *more, **options):
     """``geoalps tile-label`` in this process: starting another with torch in it would take ten times as long."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    given = [part for name, value in {**OPTIONS, **options}.items() for part in ("--option", f"{name}={value}")]
+    given = {**OPTIONS, "torch_threads": 1, **options}.items()
+    given = [part for name, value in given for part in ("--option", f"{name}={value}")]
     sam = ["--segmenter", "sam", "--checkpoint", str(checkpoint), "--device", "cpu"]
     args = ["-q", "tile-label", str(scene.path), "-o", str(out), *TILED, *sam, *given, *more]
-    done = CliRunner().invoke(main, args)
-    torch.set_num_threads(threads)
-    return done
+    return CliRunner().invoke(main, args)
 
 
 def run(scene, out, checkpoint, *more, **options):
@@ -112,7 +109,7 @@ def test_gate_drops_large_masks_that_no_border_cuts(scene, product, checkpoint, 
     assert gated == counts[0]["gated"]
 
 
-def test_the_same_again_bit_for_bit(scene, product, checkpoint, tmp_path):
+def test_the_same_again_bit_for_bit_in_a_worker_process(scene, product, checkpoint, tmp_path):
     again = run(scene, tmp_path / "again", checkpoint, "--workers", "1", points_per_batch=5)
     for one, other in zip(pixels_of(again), pixels_of(product), strict=True):
         assert (one == other).all()

@@ -24,7 +24,7 @@ from geoalps.grid import TileGrid, Window
 from geoalps.io.sources import reason
 
 _filters = threading.RLock()
-CHECKED_AT_ONCE = 2048
+CHECKED_AT_ONCE = 1024
 """Side in pixels of the windows in which finished rasters are read again."""
 
 
@@ -121,7 +121,10 @@ def check_objects(raster: Path, pixels: NDArray[np.int64]) -> None:
     found = np.zeros_like(pixels)
     with _checked(raster), RasterReader(raster) as reader:
         for tile in TileGrid(reader.shape, CHECKED_AT_ONCE, 0):
-            found += np.bincount(reader.read(tile.core).ravel(), minlength=len(found))
+            ids = reader.read(tile.core).ravel()
+            # by runs of equal pixels: a count of all objects for every window would grow with the scene's square
+            begins = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]]))
+            np.add.at(found, ids[begins], np.diff(begins, append=len(ids)))
         reader.check_overviews()
     if not np.array_equal(found[1:], pixels[1:]):
         raise _untrue(raster)

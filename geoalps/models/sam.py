@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -35,6 +37,9 @@ class SamSegmenter:
         checkpoint: a file of segment-anything's, or of any SAM built of its modules; None downloads ``model``.
         model: ``vit_b``, ``vit_l`` or ``vit_h``; None is what the checkpoint's tensors say, or ``vit_b`` to download.
         device: ``auto`` (CUDA where there is one, else CPU), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        torch_threads: threads that torch computes a tile with on a CPU; None is all cores of the machine, whoever asks:
+            torch's sums are rounded by how many threads share them, and a worker process must round as a thread does.
+            Several worker processes on one machine had better share its cores.
         points_per_side: see :class:`~geoalps.models.mask_generator.GeneratorOptions`, as for all that follow.
         points_per_batch: points that go through the decoder together.
         pred_iou_thresh: least predicted IoU.
@@ -55,6 +60,7 @@ class SamSegmenter:
         model: str | None = None,
         device: str = "auto",
         *,
+        torch_threads: int | None = None,
         points_per_side: int = 32,
         points_per_batch: int = 64,
         pred_iou_thresh: float = 0.88,
@@ -66,6 +72,9 @@ class SamSegmenter:
         if model is not None and model not in checkpoints.PUBLISHED:
             allowed = ", ".join(sorted(checkpoints.PUBLISHED))
             raise OptionError(f"model is {model!r}; allowed are {allowed}, or none to go by the checkpoint")
+        if torch_threads is not None and torch_threads < 1:
+            raise OptionError(f"torch_threads is {torch_threads}; at least 1 is needed")
+        self.torch_threads = torch_threads
         self.checkpoint = None if checkpoint is None else Path(checkpoint)
         self.model = model
         self.device = resolve_device(device)
@@ -86,7 +95,7 @@ class SamSegmenter:
         self._generator: MaskGenerator | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        options = asdict(self.options)
+        options = asdict(self.options) | {"torch_threads": self.torch_threads}
         return partial(type(self), self.checkpoint, self.model, self._requested_device, **options), ()
 
     @property
@@ -135,9 +144,9 @@ class SamSegmenter:
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """``sam``, the model, the checkpoint's SHA-256, and every option but the batch size and the device.
+        """``sam``, the model, the checkpoint's SHA-256, and every option but batch size, device and torch's threads.
 
-        Those two change nothing but the rounding of floating point numbers.
+        Those change nothing but the rounding of floating point numbers.
 
         Raises:
             CheckpointError: see :attr:`architecture`.
@@ -163,8 +172,19 @@ class SamSegmenter:
         Raises:
             CheckpointError: see :attr:`architecture`.
         """
-        with self._lock:
+        with self._lock, _torch_threads(self.torch_threads or os.cpu_count() or 1):
             return self.generator.generate(image, valid)
+
+
+@contextmanager
+def _torch_threads(count: int) -> Iterator[None]:
+    """Torch computes with so many threads; afterwards with as many as before, since the process is not ours alone."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def resolve_device(name: str) -> torch.device:

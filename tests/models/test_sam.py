@@ -1,4 +1,5 @@
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -276,14 +277,33 @@ def test_threads_share_one_network_and_agree(checkpoint, monkeypatch):
         assert (alone.runs == found[i].runs).all()
 
 
+def test_torch_computes_with_as_many_threads_as_said_whoever_asks(checkpoint, monkeypatch):
+    """Dask's worker processes set OMP_NUM_THREADS to 1: what is told by the environment is not what is used."""
+    seen, generate = [], MaskGenerator.generate
+    monkeypatch.setattr(
+        MaskGenerator, "generate", lambda *args: seen.append(torch.get_num_threads()) or generate(*args)
+    )
+    before = torch.get_num_threads()
+    for said in (3, None):
+        for now in (1, 2):
+            torch.set_num_threads(now)
+            SamSegmenter(checkpoint, points_per_side=1, torch_threads=said).segment(
+                blocks_image((30, 30)), everywhere((30, 30))
+            )
+            assert torch.get_num_threads() == now
+    torch.set_num_threads(before)
+    assert seen == [3, 3, os.cpu_count(), os.cpu_count()]
+
+
 def test_keeps_the_protocol_and_travels_to_other_processes(checkpoint):
-    segmenter = SamSegmenter(checkpoint, points_per_side=3, pred_iou_thresh=0.1)
+    segmenter = SamSegmenter(checkpoint, points_per_side=3, pred_iou_thresh=0.1, torch_threads=2)
     segmenter.segment(blocks_image((30, 30)), everywhere((30, 30)))
     assert isinstance(segmenter, Segmenter)
     assert segmenter.partition is False
     copy = pickle.loads(pickle.dumps(segmenter))  # noqa: S301 - as dask.distributed sends it
     assert copy.identity == segmenter.identity
     assert copy.options == segmenter.options
+    assert copy.torch_threads == segmenter.torch_threads == 2
 
 
 def test_identity_changes_with_what_changes_the_result_only(checkpoint, tmp_path):
@@ -291,7 +311,7 @@ def test_identity_changes_with_what_changes_the_result_only(checkpoint, tmp_path
     assert identity["name"] == "sam"
     assert identity["model"] == "vit_32x2"
     assert identity["checkpoint"] == sha256(checkpoint)
-    assert SamSegmenter(checkpoint, device="cpu", points_per_batch=2).identity == identity
+    assert SamSegmenter(checkpoint, device="cpu", points_per_batch=2, torch_threads=1).identity == identity
     assert json.dumps(SamSegmenter(checkpoint, stability_score_offset=1).identity) == json.dumps(identity)
     for name, value in asdict(GeneratorOptions()).items():
         if name != "points_per_batch":
@@ -399,6 +419,7 @@ def test_another_model_than_asked_for_is_refused(checkpoint):
         ({"device": "meta"}, "device is 'meta'"),
         ({"device": "cuda:99"}, "give auto or cpu"),
         ({"model": "vit_x"}, "allowed are vit_b, vit_h, vit_l"),
+        ({"torch_threads": 0}, "torch_threads is 0"),
     ],
 )
 def test_bad_options_are_refused_at_once(checkpoint, options, says):
