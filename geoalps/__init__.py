@@ -25,6 +25,11 @@ and in steps::
     product = ga.label(store, model, "out/harbour")
     next_product = ga.tile_label("harbour_2026.tif", "out/2026", class_model=model)
 
+Several scenes with the same classes, by four processes, or by the workers of a Dask cluster (``docs/cluster.md``)::
+
+    products = ga.tile_label_scenes(["north.tif", "south.tif"], "out/towns", n_classes=16, workers=4)
+    products = ga.tile_label_scenes(["north.tif", "south.tif"], "out/towns", workers="tcp://10.0.0.5:8786")
+
 Names are loaded when they are used: ``import geoalps`` costs nothing and loads no network.
 """
 
@@ -38,7 +43,8 @@ if TYPE_CHECKING:
     from geoalps.io.store import Store
     from geoalps.io.stretch import Stretch, fit_stretch
     from geoalps.labeling.class_model import ClassModel
-    from geoalps.labeling.stages import fit_classes, label, segment, tile_label
+    from geoalps.labeling.scenes import tile_label, tile_label_scenes
+    from geoalps.labeling.stages import fit_classes, label, segment
     from geoalps.segments import Segments
 
 __version__ = "0.1.0"
@@ -57,7 +63,8 @@ _HOMES = {
     "label": "labeling.stages",
     "open_scene": "io.scene",
     "segment": "labeling.stages",
-    "tile_label": "labeling.stages",
+    "tile_label": "labeling.scenes",
+    "tile_label_scenes": "labeling.scenes",
 }
 
 __all__ = [
@@ -75,6 +82,7 @@ __all__ = [
     "open_scene",
     "segment",
     "tile_label",
+    "tile_label_scenes",
 ]
 
 

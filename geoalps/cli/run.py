@@ -20,6 +20,7 @@ from geoalps.io.store import Store
 from geoalps.io.stretch import Stretch, fit_stretch
 from geoalps.labeling import stages
 from geoalps.labeling.class_model import ClassModel
+from geoalps.labeling.scenes import tile_label_scenes
 from geoalps.labeling.segmentation import naming_tiles
 
 
@@ -75,7 +76,7 @@ def run_tile_label(talk: Console, names: tuple[str, ...], output: Path | None, g
     alone = paths == list(names) and len(paths) == 1
     announce(talk, given["segmenter"])
     with progress_for(talk) as progress:
-        products = stages.tile_label_scenes(
+        products = tile_label_scenes(
             scenes, [output] if alone and output else output, given["classes"], class_model=given["class_model"],
             tile_size=given["tile_size"], margin=given["margin"], segmenter=given["segmenter"],
             encoder=given["encoder"], stretch=None if given["class_model"] else _stretch(scenes, given),

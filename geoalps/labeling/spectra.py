@@ -6,13 +6,14 @@ band is appended to its embedding: near infrared tells a meadow from a green roo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from geoalps.errors import OptionError
 from geoalps.grid import Window
 from geoalps.io.scene import Scene
 from geoalps.io.stretch import Stretch, fit_stretch
@@ -29,10 +30,22 @@ class Spectra:
     """The scene seen in three of these bands each; the last band is repeated to fill the last view."""
 
     @classmethod
-    def fit(cls, scene: Scene) -> Spectra:
-        """The further bands of a scene, stretched to 8 bit by their percentiles."""
-        views = [scene.with_bands(three) for three in _threes(scene.further_bands)]
-        return cls(scene.further_bands, tuple((view, fit_stretch(view)) for view in views))
+    def fit(cls, scenes: Sequence[Scene]) -> list[Spectra]:
+        """The further bands of every scene, stretched to 8 bit by percentiles over all scenes.
+
+        Raises:
+            OptionError: the scenes have different further bands.
+        """
+        bands = scenes[0].further_bands
+        differ = [scene.name for scene in scenes if scene.further_bands != bands]
+        if differ:
+            raise OptionError(
+                f"{differ[0]} has other bands than {scenes[0].name}; give the bands that all scenes have with --bands"
+            )
+        views = [[scene.with_bands(three) for scene in scenes] for three in _threes(bands)]
+        stretches = [fit_stretch(view) for view in views]
+        seen = [[view[place] for view in views] for place in range(len(scenes))]
+        return [cls(bands, tuple(zip(mine, stretches, strict=True))) for mine in seen]
 
     @classmethod
     def as_fitted(cls, scene: Scene, fields: Mapping[str, Any]) -> Spectra:

@@ -3,18 +3,15 @@
 segment             scene            -> store
 fit_classes         stores           -> class model
 label               store, model     -> product
-tile_label          scene            -> product: the three in a row
-tile_label_scenes   scenes           -> products with the same classes
+
+:mod:`geoalps.labeling.scenes` puts the three in a row.
 """
 
 from __future__ import annotations
 
 import json
 import warnings
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union, get_args
 
@@ -27,10 +24,9 @@ from geoalps.io.store import Store
 from geoalps.io.stretch import Stretch, fit_stretch
 from geoalps.labeling.class_model import ClassModel
 from geoalps.labeling.fitting import fit
-from geoalps.labeling.labelling import Stopwatch, write_product
-from geoalps.labeling.objects import stitch_store
+from geoalps.labeling.labelling import write_product
 from geoalps.labeling.painting import Labelling
-from geoalps.labeling.segmentation import TileSegmentation, adapt, naming_tile, naming_tiles, segment_tiles
+from geoalps.labeling.segmentation import TileSegmentation, adapt, naming_tile, segment_tiles
 from geoalps.labeling.spectra import Spectra
 from geoalps.labeling.tasks import Progress, Silence
 from geoalps.labeling.workers import WorkersLike, working
@@ -116,7 +112,7 @@ def segment(
     scene = scene.forgiving() if skip else scene
     with naming_tile(scene, grid):
         stretch = stretch or fit_stretch(scene)
-        spectra = spectra or Spectra.fit(scene)
+        spectra = spectra or Spectra.fit([scene])[0]
     fingerprint = {
         "scene": scene.fingerprint,
         "grid": {"shape": list(grid.shape), "size": grid.size, "margin": grid.margin},
@@ -246,180 +242,3 @@ def check_model(model: ClassModel, source: Mapping[str, Any]) -> None:
                 f"the class model was fitted with {what} {fitted.get(key)!r}, the scene is segmented with "
                 f"{here.get(key)!r}; segment with the model's, or fit another model"
             )
-
-
-def tile_label(
-    scene: SceneLike,
-    out: str | Path | None = None,
-    n_classes: int = 16,
-    *,
-    bands: Sequence[int] | None = None,
-    nodata: float | None = None,
-    **options: Any,
-) -> Product:
-    """The main job: a scene to a finished product.
-
-    Args:
-        scene: a path, rasterio dataset, DataArray or opened scene.
-        out: the product's directory; ``NAME_labels`` beside the scene by default.
-        n_classes: k.
-        bands: one or three 1-based bands; see :func:`open_scene`.
-        nodata: overrides the nodata value of the source.
-        **options: see :func:`tile_label_scenes`.
-    """
-    scene = as_scene(scene, bands, nodata)
-    return tile_label_scenes([scene], [out if out is not None else default_output(scene)], n_classes, **options)[0]
-
-
-def tile_label_scenes(
-    scenes: Sequence[SceneLike],
-    out: str | Path | Sequence[str | Path] | None = None,
-    n_classes: int = 16,
-    *,
-    class_model: ClassModel | str | Path | None = None,
-    bands: Sequence[int] | None = None,
-    nodata: float | None = None,
-    tile_size: int = 1024,
-    margin: int = 128,
-    segmenter: str | Segmenter = "regions",
-    encoder: str | Encoder | None = None,
-    stretch: Stretch | None = None,
-    normalisation: str = "zscore",
-    seed: int = 0,
-    min_area: float | None = None,
-    simplify: float = 0.0,
-    max_area_fraction: float = MAX_AREA_FRACTION,
-    on_error: OnError = "fail",
-    workers: WorkersLike = None,
-    threads: int | None = None,
-    overwrite: bool = False,
-    progress: Progress | None = None,
-    **options: Any,
-) -> list[Product]:
-    """The main job for several scenes of one sensor: one class model, and a product for each with the same classes.
-
-    Sizes, CRSs and resolutions may differ; dtype and number of bands may not.
-
-    Args:
-        scenes: paths, rasterio datasets, DataArrays or opened scenes.
-        out: a directory in which every scene gets ``NAME/``; or one directory a scene; by default ``NAME_labels``
-            beside every scene.
-        class_model: gives these scenes the classes, the stretch and the segmenter's options of another; without it
-            ``n_classes`` classes are fitted over all scenes. A product, or what :func:`fit_classes` made.
-        stretch: by default fitted over all scenes.
-        n_classes: k.
-        bands: one or three 1-based bands; see :func:`open_scene`.
-        nodata: overrides the nodata value of the sources.
-        tile_size: side of a tile's core in pixels.
-        margin: pixels read around a core.
-        segmenter: see :func:`segment`; so for encoder, max_area_fraction, on_error, workers, threads and progress.
-        encoder: replaces the segmenter's embedding.
-        normalisation: see :func:`fit_classes`.
-        seed: of the clustering's random numbers.
-        min_area: see :func:`label`.
-        simplify: see :func:`label`.
-        max_area_fraction: the gate.
-        on_error: ``fail`` or ``skip``.
-        workers: who does the tasks.
-        threads: how many.
-        overwrite: replace what is there already; tiles made with the same options are kept.
-        progress: hears of every tile.
-        **options: of the segmenter, by name.
-    """
-    opened = [as_scene(scene, bands, nodata) for scene in scenes]
-    folders, labelling = _folders(opened, out), Labelling(min_area, simplify)
-    grids = [TileGrid(scene.shape, tile_size, margin) for scene in opened]
-    with ExitStack() as stack:
-        buildings = [stack.enter_context(building_in(folder, overwrite)) for folder in folders]
-        model = ClassModel.load(Path(class_model)) if isinstance(class_model, str | Path) else class_model
-        shared = _Shared.of(opened, grids, model, segmenter, encoder, stretch, options, on_error)
-        at_work = stack.enter_context(working(workers, threads))
-        watch = Stopwatch()
-        with watch("segment"):
-            stores = [
-                segment(
-                    scene, grid, shared.segmenter, path=folder / "work", encoder=shared.encoder, stretch=shared.stretch,
-                    spectra=spectra, max_area_fraction=max_area_fraction, on_error=on_error, workers=at_work,
-                    overwrite=overwrite, progress=progress,
-                )
-                for scene, grid, folder, spectra in zip(opened, grids, folders, shared.spectra, strict=True)
-            ]  # fmt: skip
-        with watch("stitch"):
-            for store in stores:
-                stitch_store(store, at_work, progress)
-        with watch("fit"):
-            model = model or fit(stores, n_classes, normalisation, seed, at_work, progress)
-        provenance = {"n_classes": n_classes if class_model is None else len(model), "seed": seed}
-        return [
-            write_product(
-                store, model, folder, building, labelling, at_work, progress,
-                {**provenance, "seconds": watch.seconds},
-            )
-            for store, folder, building in zip(stores, folders, buildings, strict=True)
-        ]  # fmt: skip
-
-
-def _folders(scenes: Sequence[Scene], out: str | Path | Sequence[str | Path] | None) -> list[Path]:
-    """The product's directory of every scene."""
-    if not scenes:
-        raise OptionError("no scene is given; give at least one")
-    if out is None:
-        folders = [default_output(scene) for scene in scenes]
-    elif isinstance(out, str | Path):
-        folders = [Path(out) / scene.name for scene in scenes]
-    else:
-        folders = [Path(folder) for folder in out]
-    twice = [folder for folder, count in Counter(folders).items() if count > 1]
-    if twice or len(folders) != len(scenes):
-        what = f"two scenes would go to {twice[0]}" if twice else f"{len(folders)} directories for {len(scenes)} scenes"
-        raise OptionError(f"{what}; give every scene a directory of its own")
-    return folders
-
-
-@dataclass(frozen=True, eq=False)
-class _Shared:
-    """What all scenes of one call have in common."""
-
-    segmenter: Segmenter
-    encoder: Encoder | None
-    stretch: Stretch
-    spectra: list[Spectra]
-    """One a scene: the same bands and stretches, each with its own reader."""
-
-    @classmethod
-    def of(
-        cls,
-        scenes: Sequence[Scene],
-        grids: Sequence[TileGrid],
-        model: ClassModel | None,
-        segmenter: str | Segmenter,
-        encoder: str | Encoder | None,
-        stretch: Stretch | None,
-        options: Mapping[str, Any],
-        on_error: OnError,
-    ) -> _Shared:
-        """As the class model says, where there is one and the caller says nothing else; else fitted over all scenes."""
-        fitted = model.source["segmenter"] if model is not None else {}
-        if isinstance(segmenter, str) and segmenter == fitted.get("name"):
-            said = {key: value for key, value in options.items() if value is not None}
-            options = {**fitted.get("options", {}), **said}
-        chosen = load_segmenter(segmenter, options)
-        extra = load_encoder(encoder) if encoder is not None else None
-        if model is not None:
-            check_model(model, {"segmenter": chosen.identity, "encoder": extra.identity if extra else None})
-            found = stretch or Stretch.from_json(model.source["stretch"])
-            return cls(chosen, extra, found, [Spectra.as_fitted(scene, model.source["spectra"]) for scene in scenes])
-        seen = [scene.forgiving() for scene in scenes] if on_error == "skip" else list(scenes)
-        with naming_tiles(seen, grids):
-            return cls(chosen, extra, stretch or fit_stretch(seen), _spectra(seen))
-
-
-def _spectra(scenes: Sequence[Scene]) -> list[Spectra]:
-    """The further bands of every scene, with the stretches of the first one's."""
-    differ = [scene.name for scene in scenes if scene.further_bands != scenes[0].further_bands]
-    if differ:
-        raise OptionError(
-            f"{differ[0]} has other bands than {scenes[0].name}; give the bands that all scenes have with --bands"
-        )
-    first = Spectra.fit(scenes[0])
-    return [first, *(Spectra.as_fitted(scene, first.to_json()) for scene in scenes[1:])]
