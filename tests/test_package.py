@@ -31,6 +31,13 @@ def test_importing_it_loads_neither_networks_nor_disk():
     )
 
 
+def test_the_main_job_loads_nothing_it_does_not_need():
+    """Seconds of everybody's start: tables, plots, a cluster's scheduler and networks are for who asks for them."""
+    heavy = ["distributed", "geopandas", "matplotlib", "pandas", "sklearn", "torch", "xarray"]
+    code = f"import sys, geoalps.cli.run, geoalps.models.regions; print([n for n in {heavy} if n in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
 def test_every_error_is_in_the_tree_of_the_docstring():
     made = [name for name, thing in vars(errors).items() if isinstance(thing, type)]
     assert all(name in errors.__doc__ for name in made)

@@ -55,7 +55,7 @@ class OnlineKMeans:
         distinct = len(np.unique(x, axis=0))
         if distinct < k:
             raise OptionError(
-                f"{k} classes were asked for and there are only {distinct} distinct objects; use -k {distinct} or fewer"
+                f"{k} classes were asked for, and no more than {distinct} objects differ; use -k {distinct} or fewer"
             )
         tried = [_refined(x, _plus_plus(x, k, np.random.default_rng([seed, start])), rounds) for start in range(starts)]
         return cls(min(tried, key=lambda result: result[0])[1], np.zeros(k))

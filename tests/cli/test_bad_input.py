@@ -179,7 +179,7 @@ def test_nothing_in_the_scene_gives_an_empty_product(geoalps, tmp_path, kind, no
 
 def test_more_classes_than_objects(geoalps, scene, tmp_path):
     out = tmp_path / "out"
-    one_line(geoalps("-q", "tile-label", scene.path, "-o", out, *TILED, "-k", 5000), "5000 classes", "distinct objects")
+    one_line(geoalps("-q", "tile-label", scene.path, "-o", out, *TILED, "-k", 5000), "5000 classes", "objects differ")
     nothing_half_written(out)
     # the tiles are kept for the next try
     before = digests(out / "work" / "tiles")

@@ -83,7 +83,7 @@ def test_sums_and_distances_are_those_of_numpy():
 
 
 def test_more_centres_than_vectors_is_refused():
-    with pytest.raises(OptionError, match="only 2 distinct objects; use -k 2"):
+    with pytest.raises(OptionError, match="no more than 2 objects differ; use -k 2"):
         OnlineKMeans.seeded(np.array([[1, 1], [2, 2], [1, 1]], np.float32), 3, seed=0)
 
 
