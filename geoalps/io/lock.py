@@ -37,6 +37,10 @@ def alone_in(folder: Path) -> Iterator[None]:
         raise ProductError(
             f"another run is writing to {folder}; wait for it to end, or use -o for another directory"
         ) from error
+    except NotImplementedError as error:
+        raise ProductError(
+            f"the file system of {folder} knows no locks, so two runs could spoil each other; use -o for another one"
+        ) from error
     except OSError as error:
         raise ProductError(
             f"cannot write to {folder} ({error.strerror or error}); use -o for another directory"

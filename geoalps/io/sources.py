@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import warnings
 from dataclasses import dataclass, field
@@ -109,7 +110,9 @@ class RasterSource:
     _handles: threading.local = field(default_factory=threading.local, init=False, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in vars(self).items() if key != "_handles"}
+        # whoever opens it may work in another directory
+        path = os.path.abspath(self.path) if os.path.exists(self.path) else self.path  # noqa: PTH100, PTH110 - any text
+        return {key: value for key, value in vars(self).items() if key != "_handles"} | {"path": path}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, _handles=threading.local())

@@ -130,12 +130,14 @@ def segment(
             progress.tell(
                 f"{len(grid) - len(missing)} of {len(grid)} tiles are in {folder} already and are not done again"
             )
-        if missing:
+        if missing or not store.adapted:
             with naming_tile(scene, grid):
                 chosen = adapt(chosen, scene, stretch, store)
+        if missing:
             function = TileSegmentation(scene, stretch, spectra, chosen, extra, max_area_fraction, store, skip)
             with working(workers, threads) as at_work:
                 segment_tiles(function, missing, at_work, progress)
+            store.tidy()
             _refuse_changed(scene)
     return store
 

@@ -8,6 +8,7 @@ nothing is begun that waits for something else to finish.
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import logging
 import os
@@ -15,12 +16,12 @@ import sys
 import threading
 import uuid
 import warnings
-from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
@@ -31,7 +32,7 @@ from dask.base import compute
 from dask.delayed import delayed
 from threadpoolctl import threadpool_limits
 
-from geoalps.errors import GeoalpsWarning, OptionError, WorkerError
+from geoalps.errors import GeoalpsError, GeoalpsWarning, OptionError, WorkerError
 from geoalps.labeling.tasks import Piece, Progress, Result, Stage, Workers, hopeless
 
 if TYPE_CHECKING:
@@ -85,8 +86,10 @@ def working(workers: WorkersLike = None, threads: int | None = None) -> Iterator
         raise OptionError("threads go with a number of worker processes or with none; a cluster's workers have theirs")
     if isinstance(workers, str):
         with _connected(workers) as client:
+            _check_versions(client)
             yield Cluster(client)
     else:
+        _check_versions(workers)
         yield Cluster(workers)
 
 
@@ -144,10 +147,13 @@ class Cluster:
 
     client: Client
     """Connected."""
+    told: set[str] = field(default_factory=set)
+    """What the user has heard: where the dashboard is."""
 
     def run_stage(self, stage: Stage[Piece, Result], items: Iterable[Piece], progress: Progress) -> None:
         """See :class:`geoalps.labeling.tasks.Workers`. A task whose worker dies is done by another one."""
         self._wait()
+        self._tell(progress)
         function, suspects = self._packed(stage.function), []
         for item, future in self._fly(stage.name, function, iter(items), self._limit):
             if isinstance(error := _error(future, item), WorkerDied):
@@ -184,7 +190,7 @@ class Cluster:
         Raises:
             WorkerError: all workers are gone and none comes.
         """
-        from distributed import wait
+        from distributed import CancelledError, wait
 
         while True:
             try:
@@ -193,7 +199,7 @@ class Cluster:
                 return done
             except TimeoutError:
                 self._wait()
-            except CancelledError:
+            except (CancelledError, asyncio.CancelledError):  # of a future; of all, with the scheduler
                 return [future for future in futures if future.status != "pending"]
 
     def _take(self, stage: Stage[Piece, Result], item: Piece, future: Any, error: BaseException | None) -> None:
@@ -217,6 +223,13 @@ class Cluster:
         """Tasks that may be in flight; asked anew every time, because clusters grow and shrink."""
         there = self.client.scheduler_info(-1)["workers"].values()
         return AHEAD * max(1, sum(int(worker["nthreads"]) for worker in there))
+
+    def _tell(self, progress: Progress) -> None:
+        """Say once where the dashboard is, when there is one."""
+        link = self.client.dashboard_link
+        if link and link not in self.told and find_spec("bokeh"):
+            self.told.add(link)
+            progress.tell(f"Dask's dashboard: {link}")
 
     def _wait(self) -> None:
         """Until there is a worker; at once when there is one.
@@ -271,8 +284,31 @@ def _call(packed: bytes, item: Any) -> Any:
     """On a worker: open the function once in a process, and call it with one BLAS thread."""
     with _opening:
         function = _unpacked(packed)
-    with threadpool_limits(1, user_api="blas"):
-        return function(item)
+    try:
+        with threadpool_limits(1, user_api="blas"):
+            return function(item)
+    except GeoalpsError as error:
+        # what GDAL raised below it does not travel, and would take this one's type along
+        error.__cause__ = error.__context__ = None
+        raise
+
+
+def _check_versions(client: Client) -> None:
+    """Refuse a cluster whose processes have no geoalps, or another one.
+
+    Raises:
+        WorkerError: it names the first such process.
+    """
+    found: Any = client.get_versions(packages=["geoalps"])
+    workers = {f"worker {name}": what for name, what in found["workers"].items()}
+    here = found["client"]["packages"]["geoalps"]
+    for place, what in {"the scheduler": found["scheduler"], **workers}.items():
+        there = what["packages"]["geoalps"] if what else None
+        if there != here:
+            raise WorkerError(
+                f"{place} has geoalps {there or 'not at all'}, this is geoalps {here}; install the same version "
+                "everywhere, the scheduler included"
+            )
 
 
 def _active_client() -> Client | None:
@@ -294,16 +330,21 @@ def _cluster(count: int, threads: int) -> Iterator[Client]:
     from distributed import Client, LocalCluster
 
     make: Any = LocalCluster
-    if _gpus():
+    if 1 < count <= _gpus():
         try:
             make = import_module("dask_cuda").LocalCUDACluster
         except ImportError:
-            message = "dask-cuda is not installed: all worker processes share the first GPU; pip install dask-cuda"
+            message = (
+                "dask-cuda cannot be imported, so a segmenter on CUDA uses the first GPU in all worker processes; "
+                "pip install 'dask-cuda[cu13]' (or cu12, as the driver is) gives each its own"
+            )
             warnings.warn(message, GeoalpsWarning, stacklevel=2)
     settings = {"distributed.scheduler.allowed-failures": TRIES - 1}
     with warnings.catch_warnings(), config.set(settings):
         warnings.filterwarnings("ignore", message="Port .* is already in use")
-        cluster = make(n_workers=count, threads_per_worker=threads, silence_logs=logging.CRITICAL)
+        # the dashboard is for this machine: by default Dask shows it to the network
+        where = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:8787"}
+        cluster = make(n_workers=count, threads_per_worker=threads, silence_logs=logging.CRITICAL, **where)
     with cluster, Client(cluster, set_as_default=False) as client:
         yield client
 

@@ -96,7 +96,9 @@ class SamSegmenter:
 
     def __reduce__(self) -> tuple[Any, ...]:
         options = asdict(self.options) | {"torch_threads": self.torch_threads}
-        return partial(type(self), self.checkpoint, self.model, self._requested_device, **options), ()
+        # whoever opens it may work in another directory
+        checkpoint = self.checkpoint and self.checkpoint.absolute()
+        return partial(type(self), checkpoint, self.model, self._requested_device, **options), ()
 
     @property
     def path(self) -> Path:

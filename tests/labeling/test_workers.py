@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cloudpickle
+import numpy as np
 import pytest
+import rasterio
 from distributed import Client, LocalCluster
 from hypothesis import given
 from hypothesis import strategies as st
 
 from geoalps.errors import OptionError, SceneError, StoreError, WorkerError
+from geoalps.grid import Window
+from geoalps.io.scene import open_scene
 from geoalps.labeling.tasks import InOrder, Silence, Stage, hopeless
 from geoalps.labeling.workers import Cluster, Threads, WorkerDied, working
 
@@ -99,6 +103,69 @@ def test_failures_are_told_by_item_and_the_rest_goes_on(kind, request):
     assert failed == {3: "not a nice number", 41: "not a nice number"}
     assert len(got) == 58
     assert steps == 60
+
+
+def unreadable(_):
+    """What a scene's reader does: a SceneError for what GDAL said, with the window."""
+    try:
+        with rasterio.open("/nowhere.tif"):
+            pass
+    except rasterio.RasterioIOError as cause:
+        error = SceneError("nowhere.tif cannot be read")
+        error.window = Window(1, 2, 3, 4)
+        raise error from cause
+
+
+@pytest.mark.parametrize("kind", ["threads", "processes"])
+def test_errors_keep_their_type_and_what_they_carry_wherever_they_are_raised(kind, request):
+    workers, failed = Threads(2) if kind == "threads" else request.getfixturevalue(kind), []
+    done(workers, unreadable, failed=lambda _, error: failed.append(error))
+    assert {type(error) for error in failed} == {SceneError}
+    assert {str(error) for error in failed} == {"nowhere.tif cannot be read"}
+    assert {error.window for error in failed} == {Window(1, 2, 3, 4)}
+
+
+def test_a_relative_path_means_the_same_in_another_directory(tmp_path, monkeypatch):
+    scene = np.arange(600, dtype=np.uint8).reshape(1, 20, 30)
+    with rasterio.open(tmp_path / "scene.tif", "w", "GTiff", 30, 20, 1, "EPSG:3857", None, "uint8") as file:
+        file.write(scene)
+    monkeypatch.chdir(tmp_path)
+    opened = open_scene("scene.tif")
+    packed = cloudpickle.dumps(opened)
+    monkeypatch.chdir("/")
+    window = Window(0, 0, 20, 30)
+    assert (cloudpickle.loads(packed).read(window)[0] == np.repeat(scene, 3, 0)).all()  # read with three bands
+
+
+@pytest.mark.parametrize("lacks", ["scheduler", "worker"])
+def test_a_cluster_without_geoalps_or_with_another_one_is_refused(lacks, cluster, monkeypatch):
+    found = cluster.client.get_versions(packages=["geoalps"])
+    place = found["scheduler"] if lacks == "scheduler" else next(iter(found["workers"].values()))
+    place["packages"] = {**place["packages"], "geoalps": None if lacks == "scheduler" else "0.0.1"}
+    monkeypatch.setattr(cluster.client, "get_versions", lambda packages: found)
+    with (
+        pytest.raises(WorkerError, match=f"{lacks}.* has geoalps (not at all|0.0.1), this is geoalps"),
+        working(cluster.client),
+    ):
+        pass
+
+
+def test_a_scheduler_that_goes_away_is_one_clear_line():
+    """What is finished is in the sink; the rest is told in words of ours."""
+    got = []
+    with (
+        LocalCluster(1, threads_per_worker=1, processes=False, dashboard_address=None, silence_logs=50) as local,
+        Client(local.scheduler_address, set_as_default=False, timeout=2) as client,
+    ):
+
+        def sink(thing, _):
+            got.append(thing)
+            if len(got) == 3:
+                local.close()
+
+        with pytest.raises(WorkerError, match="run the same command again"):
+            Cluster(client).run_stage(Stage("square", Square(), sink), THINGS, Silence())
+    assert len(got) >= 3
 
 
 @pytest.mark.parametrize("kind", ["threads", "cluster"])
