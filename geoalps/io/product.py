@@ -1,7 +1,8 @@
 """The product: the output directory of one run, as others read it.
 
 Files are made under ``work/product.part`` and moved to their final names at the end, ``run.json`` last: a directory
-with a ``run.json`` holds a whole product.
+with a ``run.json`` holds a whole product. One call may make several: until it ends well, ``work/unfinished`` lets the
+same call replace those that it had finished when it was killed.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 FILES = ("labels.tif", "labels.tif.aux.xml", "objects.tif", "labels.gpkg", "classes.npz", "classes.json", "run.json")
 """What a product is made of, in the order in which the files are moved to their names."""
+UNFINISHED = "unfinished"
+"""File in ``work`` that tells that the call which made the product did not end well yet."""
 
 
 @contextmanager
@@ -42,6 +45,7 @@ def building_in(folder: Path, overwrite: bool) -> Iterator[Path]:
         with alone_in(folder / "work"):
             try:
                 yield _prepare(folder)
+                (folder / "work" / UNFINISHED).unlink(missing_ok=True)
             finally:
                 shutil.rmtree(folder / "work" / "product.part", ignore_errors=True)
     finally:
@@ -51,7 +55,8 @@ def building_in(folder: Path, overwrite: bool) -> Iterator[Path]:
 
 
 def _refuse(folder: Path, overwrite: bool) -> None:
-    if (folder / "run.json").exists() and not overwrite:
+    replaceable = overwrite or (folder / "work" / UNFINISHED).exists()
+    if (folder / "run.json").exists() and not replaceable:
         raise ProductError(
             f"{folder} holds a product already; use --overwrite to replace it, or -o for another directory"
         )
@@ -75,6 +80,7 @@ def _prepare(folder: Path) -> Path:
 def publish(building: Path, folder: Path) -> None:
     """Move a finished product's files to their names."""
     (folder / "run.json").unlink(missing_ok=True)
+    (folder / "work" / UNFINISHED).touch()
     for name in FILES:
         (building / name).replace(folder / name)
 

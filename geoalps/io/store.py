@@ -32,6 +32,8 @@ ADAPTED = "segmenter.json"
 WHOLE, DAMAGED = ".parquet", ".damaged.parquet"
 PAINTED = "painted"
 """Directory of what the objects look like, whatever their classes."""
+PARQUET = {"compression": "zstd", "use_dictionary": False, "write_statistics": False, "write_page_checksum": True}
+"""How a tile's file is written: values repeat too little for a dictionary, and a disk may fail."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,29 +69,27 @@ class Store:
             StoreError: there is one with another fingerprint, tiles in it, and ``overwrite`` is False; it names what
                 differs. Or the directory cannot be written.
         """
-        wanted = json.loads(json.dumps({"format": FORMAT, **fingerprint}))
-        manifest = path / "manifest.json"
-        if manifest.exists():
-            found = _read_manifest(manifest)
-            if found == wanted:
-                (path / "tiles").mkdir(exist_ok=True)
-                return cls(path, wanted)
-            if not overwrite and any((path / "tiles").glob(f"*/*{WHOLE}")):
-                raise StoreError(
-                    f"{path} was made with other options ({'; '.join(_differences(found, wanted))}); "
-                    "use --overwrite to start over, or another output directory"
-                )
-            # the old manifest goes last: killed in between, this is still the old store, only emptier
-            cls(path, found).forget()
-            shutil.rmtree(path / "tiles", ignore_errors=True)
-            (path / ADAPTED).unlink(missing_ok=True)
+        store = cls(path, json.loads(json.dumps({"format": FORMAT, **fingerprint})))
+        manifest, tiles = path / "manifest.json", path / "tiles"
+        known = manifest.exists()
+        differs = _differences(_read_manifest(manifest), store.fingerprint) if known else ["manifest.json is gone"]
+        if differs and not overwrite and any(tiles.glob(f"*/*{WHOLE}")):
+            raise StoreError(
+                f"{path} was made with other options ({'; '.join(differs)}); "
+                "use --overwrite to start over, or another output directory"
+            )
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            write_json(manifest, wanted)
-            (path / "tiles").mkdir(exist_ok=True)
+            if differs:
+                # the old manifest goes last: killed in between, this is still the old store, only emptier
+                store.forget()
+                _remove(tiles)
+                (path / ADAPTED).unlink(missing_ok=True)
+            tiles.mkdir(parents=True, exist_ok=True)
+            if differs:
+                write_json(manifest, store.fingerprint)
         except (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
             raise StoreError(f"cannot write to {path} ({error.strerror}); use -o for another directory") from error
-        return cls(path, wanted)
+        return store
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -127,18 +127,27 @@ class Store:
         missing = list(self.missing())
         if missing:
             self.forget()
-            for left in (self.path / "tiles").glob("*/*.part"):
-                left.unlink(missing_ok=True)
+        self.tidy()
         return missing
+
+    def tidy(self) -> None:
+        """Delete what somebody was writing who was killed."""
+        for left in self.path.rglob("*.part"):
+            if left.is_file():
+                left.unlink(missing_ok=True)
 
     def forget(self) -> None:
         """Delete all that was derived from the tiles: which segments are one object, and what was painted of them."""
         for derived in (*self.path.glob("*.npz"), *self.path.glob("*.npy")):
             derived.unlink(missing_ok=True)
-        shutil.rmtree(self.path / PAINTED, ignore_errors=True)
+        _remove(self.path / PAINTED)
 
     def write(self, tile: Tile, record: TileRecord) -> None:
-        """Keep a tile's record; it appears under its name when it is whole."""
+        """Keep a tile's record; it appears under its name when it is whole.
+
+        Raises:
+            StoreError: the store was started over since, with other options: whose run was killed may still write.
+        """
         segments, count = record.segments, len(record.segments)
         offsets = pa.array(segments.offsets * 3, pa.int64())
         runs = pa.LargeListArray.from_arrays(offsets, pa.array(segments.runs.ravel(), pa.int32()))
@@ -152,7 +161,9 @@ class Store:
         file = self._file(tile, WHOLE if record.whole else DAMAGED)
         file.parent.mkdir(exist_ok=True)
         with appearing(file) as part:
-            pq.write_table(table, part, compression="zstd", use_dictionary=False, write_statistics=False)
+            pq.write_table(table, part, **PARQUET)
+            if _read_manifest(self.path / "manifest.json") != self.fingerprint:
+                raise StoreError(f"{self.path} was started over with other options; this run ends here")
         if record.whole:
             self._file(tile, DAMAGED).unlink(missing_ok=True)
 
@@ -187,9 +198,12 @@ class Store:
 
     @property
     def adapted(self) -> Mapping[str, Any] | None:
-        """Identity of the segmenter after it looked at the scene; None until it has."""
+        """Identity of the segmenter after it looked at the scene; None until it has. StoreError when it is damaged."""
         file = self.path / ADAPTED
-        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+        try:
+            return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+        except ValueError as error:
+            raise StoreError(f"{file} cannot be read ({error}); delete it and segment the scene again") from error
 
     def keep_adapted(self, identity: Mapping[str, Any]) -> None:
         """Keep the adapted segmenter's identity beside the tiles."""
@@ -198,7 +212,7 @@ class Store:
     def _content(self, tile: Tile) -> Any:
         try:
             return json.loads(pq.read_schema(self._there(tile)).metadata[b"geoalps"])
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, ValueError, pa.ArrowException) as error:
             raise self._unreadable(tile, error) from error
 
     def _file(self, tile: Tile, kind: str = WHOLE) -> Path:
@@ -211,7 +225,8 @@ class Store:
 
     def _table(self, tile: Tile, columns: list[str] | None) -> Any:
         try:
-            return pq.read_table(self._there(tile), columns=columns, use_threads=False)
+            file = self._there(tile)
+            return pq.read_table(file, columns=columns, use_threads=False, page_checksum_verification=True)
         except (OSError, pa.ArrowException) as error:
             raise self._unreadable(tile, error) from error
 
@@ -237,6 +252,12 @@ def appearing(path: Path) -> Iterator[Path]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def _remove(folder: Path) -> None:
+    """Delete a directory with all there is in it, when it is there; what cannot be deleted must not pass for new."""
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

@@ -7,10 +7,13 @@ A country without end is hashed from a seed (:mod:`plan`), each of its cells is 
     >>> part = scene.read(Window(0, 0, 256, 512))
     >>> part.rgb.shape, part.classes.dtype, part.instances.dtype
     ((256, 512, 3), dtype('uint8'), dtype('uint32'))
+
+Chips are another thing: samples of fixed size for training, of many kinds of places and sensors (:mod:`chips`).
 """
 
 from geoalps.grid import Window
+from geoalps.sample.chips import CHIP_CLASSES, Chip, made_chip
 from geoalps.sample.scene import SampleScene, SampleWindow
 from geoalps.sample.things import CLASSES
 
-__all__ = ["CLASSES", "SampleScene", "SampleWindow", "Window"]
+__all__ = ["CHIP_CLASSES", "CLASSES", "Chip", "SampleScene", "SampleWindow", "Window", "made_chip"]

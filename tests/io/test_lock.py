@@ -33,5 +33,5 @@ def test_a_file_system_without_locks_is_one_clear_line(tmp_path, monkeypatch):
         raise NotImplementedError("FileSystem does not appear to support flock")
 
     monkeypatch.setattr(filelock.FileLock, "acquire", acquire)
-    with pytest.raises(ProductError, match="knows no locks.*use -o for another one"), alone_in(tmp_path):
+    with pytest.raises(ProductError, match=r"knows no locks.*use -o for another one"), alone_in(tmp_path):
         pass
