@@ -330,15 +330,17 @@ def _cluster(count: int, threads: int) -> Iterator[Client]:
     from distributed import Client, LocalCluster
 
     make: Any = LocalCluster
-    if 1 < count <= _gpus():
+    gpus, advice = _gpus(), ""
+    if 1 < count <= gpus:
         try:
             make = import_module("dask_cuda").LocalCUDACluster
         except ImportError:
-            message = (
-                "dask-cuda cannot be imported, so a segmenter on CUDA uses the first GPU in all worker processes; "
-                "pip install 'dask-cuda[cu13]' (or cu12, as the driver is) gives each its own"
-            )
-            warnings.warn(message, GeoalpsWarning, stacklevel=2)
+            advice = "pip install 'dask-cuda[cu13]', or cu12, as the driver is, gives each its own"
+    elif gpus and count > gpus:
+        advice = f"there are {gpus}; for a segmenter that needs none, CUDA_VISIBLE_DEVICES= hides them"
+    if advice:
+        message = f"in {count} worker processes a segmenter on CUDA shares the first GPU; {advice}"
+        warnings.warn(message, GeoalpsWarning, stacklevel=2)
     settings = {"distributed.scheduler.allowed-failures": TRIES - 1}
     with warnings.catch_warnings(), config.set(settings):
         warnings.filterwarnings("ignore", message="Port .* is already in use")

@@ -15,7 +15,7 @@ from distributed import Client, LocalCluster
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoalps.errors import OptionError, SceneError, StoreError, WorkerError
+from geoalps.errors import GeoalpsWarning, OptionError, SceneError, StoreError, WorkerError
 from geoalps.grid import Window
 from geoalps.io.scene import open_scene
 from geoalps.labeling.tasks import InOrder, Silence, Stage, hopeless
@@ -252,3 +252,22 @@ def test_what_is_hopeless():
     assert not hopeless(SceneError("x"))
     assert not hopeless(ValueError("x"))
     assert not hopeless(MemoryError())
+
+
+@pytest.mark.parametrize(
+    ("count", "gpus", "says"), [(2, 1, "there are 1"), (2, 4, "dask-cuda"), (1, 1, ""), (2, 0, "")]
+)
+def test_processes_that_would_share_a_gpu_are_told(count, gpus, says, monkeypatch, recwarn):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpus))))
+    monkeypatch.setitem(sys.modules, "dask_cuda", None)  # as if it were not installed
+
+    class Local:
+        def __init__(self, **_):
+            raise InterruptedError
+
+    monkeypatch.setattr("distributed.LocalCluster", Local)
+    with pytest.raises(InterruptedError), working(count):
+        pass
+    told = [str(warning.message) for warning in recwarn if warning.category is GeoalpsWarning]
+    assert len(told) == bool(says)
+    assert says in "".join(told)
