@@ -21,6 +21,7 @@ COMMANDS = {
     "label": "Third stage: a store and a class model to a product.",
     "info": "What a scene, a store or a product holds.",
     "sample": "Write a made aerial scene with its truth.",
+    "sample-chips": "Write made chips with nested truth, for training and tests.",
 }
 """Commands in the order of the flow, with the line that the list of commands shows."""
 

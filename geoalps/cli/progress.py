@@ -18,6 +18,7 @@ WHAT = {
     "polygons": "tiles",
     "product": "parts",
     "sample": "pieces",
+    "chips": "chips",
 }
 
 

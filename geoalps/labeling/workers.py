@@ -118,19 +118,19 @@ class Threads:
             with lock:
                 stage.sink(item, result)
                 progress.advance()
+            _give_back()
 
         # one BLAS thread a task: no oversubscription, and no bit depends on how many threads there are
         with threadpool_limits(1, user_api="blas"):
             while batch := list(islice(rest, IN_FLIGHT * self.count)):
                 tasks = [_task(step, f"{stage.name}-{item.name}", item) for item in batch]
                 compute(*tasks, scheduler=threaded.get, num_workers=self.count)  # its name would import distributed
-                _give_back()
 
 
 def _give_back() -> None:
     """Return what was freed to the system, as Dask's worker processes do.
 
-    glibc keeps it for the thread that freed it, and the next stage would come on top.
+    glibc keeps it for the thread that freed it; over thousands of tiles the pieces between what is in use add up.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
