@@ -13,6 +13,7 @@ that two tiles that see the same ground build the same tree over it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,13 +73,8 @@ class RegionGraph:
         """
         flat = labels.ravel()
         sums = np.stack([np.bincount(flat, channel.ravel(), count + 1)[1:] for channel in values]).astype(float)
-        one = np.concatenate([labels[:, :-1].ravel(), labels[:-1].ravel()])
-        two = np.concatenate([labels[:, 1:].ravel(), labels[1:].ravel()])
-        side = np.flatnonzero((one != two) & (one > 0) & (two > 0))
-        across = np.concatenate(
-            [np.maximum(gradient[:, :-1], gradient[:, 1:]).ravel(), np.maximum(gradient[:-1], gradient[1:]).ravel()]
-        )
-        edges, lengths, contrasts = _gather(one[side] - 1, two[side] - 1, count, np.ones(len(side)), across[side])
+        one, two, across = (np.concatenate(part) for part in zip(*_sides(labels, gradient), strict=True))
+        edges, lengths, contrasts = _gather(one - 1, two - 1, count, np.ones(len(one)), across)
         return cls(np.bincount(flat, minlength=count + 1)[1:].astype(float), sums, edges, lengths, contrasts)
 
     def merge(self, group: Int, count: int) -> RegionGraph:
@@ -101,6 +97,20 @@ class RegionGraph:
         return np.asarray(
             one * two / (one + two) * (COLOUR_FLOOR + self.colour_distances()) * (EDGE_FLOOR + border) ** EDGE_POWER
         )
+
+
+def _sides(
+    labels: NDArray[np.int32], gradient: NDArray[Any]
+) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[Any]]]:
+    """Regions on both hands of the pixel sides between two regions, and the gradient there; upright sides, level ones.
+
+    What lies within regions, most of a picture, is left out before anything is gathered: it would fill memory.
+    """
+    first, last, all_ = slice(None, -1), slice(1, None), slice(None)
+    for here, there in (((all_, first), (all_, last)), ((first, all_), (last, all_))):
+        one, two = labels[here], labels[there]
+        side = (one != two) & (one > 0) & (two > 0)
+        yield one[side], two[side], np.maximum(gradient[here][side], gradient[there][side])
 
 
 def _gather(one: Int, two: Int, count: int, *weights: NDArray[Any]) -> tuple[Int, Float, Float]:

@@ -54,9 +54,9 @@ def fill_invalid(values: Float, valid: Mask) -> Float:
 
 
 def gradients(values: Float) -> tuple[Float, Float]:
-    """Derivatives down the rows and along the columns by Sobel's operator, per pixel: two of (c, h, w) float32."""
-    down, along = (np.stack([ndimage.sobel(channel, axis) for channel in values]) for axis in (0, 1))
-    return (down / 8).astype(np.float32), (along / 8).astype(np.float32)
+    """Derivatives of (h, w) values down the rows and along the columns by Sobel's operator, per pixel, float32."""
+    down, along = (np.asarray(ndimage.sobel(values, axis) / 8, np.float32) for axis in (0, 1))
+    return down, along
 
 
 def basins(height: Float, valid: Mask) -> tuple[NDArray[np.int32], int]:
@@ -71,7 +71,7 @@ def basins(height: Float, valid: Mask) -> tuple[NDArray[np.int32], int]:
         Equal heights are ordered by position, so the result is deterministic; a plateau may give several basins.
     """
     shape = height.shape
-    position = np.arange(height.size).reshape(shape)
+    position = np.arange(height.size, dtype=np.int32).reshape(shape)
     level = np.where(valid, height, np.inf).astype(np.float32)
     lowest, target = level.copy(), position.copy()
     for here, there in _neighbour_slices():
