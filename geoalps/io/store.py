@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +33,8 @@ ADAPTED = "segmenter.json"
 WHOLE, DAMAGED = ".parquet", ".damaged.parquet"
 PAINTED = "painted"
 """Directory of what the objects look like, whatever their classes."""
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, BadZipFile)
+"""What reading raises of a file derived from the tiles that is gone, cut short or damaged: it is made again."""
 PARQUET = {"compression": "zstd", "use_dictionary": False, "write_statistics": False, "write_page_checksum": True}
 """How a tile's file is written: values repeat too little for a dictionary, and a disk may fail."""
 
@@ -71,8 +74,7 @@ class Store:
         """
         store = cls(path, json.loads(json.dumps({"format": FORMAT, **fingerprint})))
         manifest, tiles = path / "manifest.json", path / "tiles"
-        known = manifest.exists()
-        differs = _differences(_read_manifest(manifest), store.fingerprint) if known else ["manifest.json is gone"]
+        differs = store._differs(_read_manifest(manifest)) if manifest.exists() else ["manifest.json is gone"]
         if differs and not overwrite and any(tiles.glob(f"*/*{WHOLE}")):
             raise StoreError(
                 f"{path} was made with other options ({'; '.join(differs)}); "
@@ -82,14 +84,14 @@ class Store:
             if differs:
                 # the old manifest goes last: killed in between, this is still the old store, only emptier
                 store.forget()
-                _remove(tiles)
+                remove(tiles)
                 (path / ADAPTED).unlink(missing_ok=True)
-            tiles.mkdir(parents=True, exist_ok=True)
-            if differs:
+                path.mkdir(parents=True, exist_ok=True)
                 write_json(manifest, store.fingerprint)
+            tiles.mkdir(exist_ok=True)
         except (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
             raise StoreError(f"cannot write to {path} ({error.strerror}); use -o for another directory") from error
-        return store
+        return store if differs else cls(path, _read_manifest(manifest))
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -139,8 +141,8 @@ class Store:
     def forget(self) -> None:
         """Delete all that was derived from the tiles: which segments are one object, and what was painted of them."""
         for derived in (*self.path.glob("*.npz"), *self.path.glob("*.npy")):
-            derived.unlink(missing_ok=True)
-        _remove(self.path / PAINTED)
+            remove(derived)
+        remove(self.path / PAINTED)
 
     def write(self, tile: Tile, record: TileRecord) -> None:
         """Keep a tile's record; it appears under its name when it is whole.
@@ -162,7 +164,7 @@ class Store:
         file.parent.mkdir(exist_ok=True)
         with appearing(file) as part:
             pq.write_table(table, part, **PARQUET)
-            if _read_manifest(self.path / "manifest.json") != self.fingerprint:
+            if _differences(_read_manifest(self.path / "manifest.json"), self.fingerprint):
                 raise StoreError(f"{self.path} was started over with other options; this run ends here")
         if record.whole:
             self._file(tile, DAMAGED).unlink(missing_ok=True)
@@ -195,6 +197,16 @@ class Store:
     def read_valid(self, tile: Tile) -> NDArray[np.bool_]:
         """(height, width) bool of the tile's window: where the scene holds data."""
         return _valid(self._content(tile))
+
+    def _differs(self, found: Mapping[str, Any]) -> list[str]:
+        """In what the fingerprint differs from that which was found in its place.
+
+        A segmenter that is as the one there was adapted makes the same tiles: a class model gives it like that.
+        """
+        wanted = dict(self.fingerprint)
+        if wanted["segmenter"] != found["segmenter"] and wanted["segmenter"] == self.adapted:
+            wanted["segmenter"] = found["segmenter"]
+        return _differences(found, wanted)
 
     @property
     def adapted(self) -> Mapping[str, Any] | None:
@@ -254,10 +266,12 @@ def appearing(path: Path) -> Iterator[Path]:
         raise
 
 
-def _remove(folder: Path) -> None:
-    """Delete a directory with all there is in it, when it is there; what cannot be deleted must not pass for new."""
-    if folder.exists():
-        shutil.rmtree(folder)
+def remove(path: Path) -> None:
+    """Delete a file, or a directory with all there is in it, when it is there; what stays must not pass for new."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from geoalps.errors import ProductError
 from geoalps.grid import Tile, TileGrid
 from geoalps.io.polygons import Geometries, Joiner, Traced, simplify_coverage, to_map, trace_window
 from geoalps.io.rasters import Georeference
-from geoalps.io.store import appearing
+from geoalps.io.store import appearing, remove
 from geoalps.labeling.tasks import InOrder, Progress, Stage, Workers
 
 if TYPE_CHECKING:
@@ -82,11 +82,13 @@ def outline(
         progress: hears of every core.
     """
     target, wanted = folder / POLYGONS, repr(float(simplify)).encode()
-    if target.exists() and (pq.read_schema(target).metadata or {}).get(b"simplify") == wanted:
+    if _outlined(target, wanted):
         return
+    remove(target)
     pixel = float(np.sqrt(painted.area_m2.sum() / painted.pixels.sum())) if len(painted) else 1.0
     schema = _SCHEMA.with_metadata({"simplify": wanted.decode()})
-    with appearing(target) as part, pq.ParquetWriter(part, schema, compression="zstd") as file:
+    options = {"compression": "zstd", "write_page_checksum": True}
+    with appearing(target) as part, pq.ParquetWriter(part, schema, **options) as file:
         sink = _Sink(file, Joiner(painted.cores), place.transform, simplify / pixel)
         outliner = Outliner(folder / "objects.tif", None if simplify else place.transform)
         progress.start("polygons", len(grid))
@@ -94,6 +96,16 @@ def outline(
         ordered = InOrder(sink, lambda contour: grid.number(contour.tile))
         workers.run_stage(Stage("polygons", outliner, ordered), contours, progress)
         sink.close()
+
+
+def _outlined(target: Path, simplify: bytes) -> bool:
+    """Whether there is a file of polygons with this simplification, whole and undamaged."""
+    try:
+        if (pq.read_schema(target).metadata or {}).get(b"simplify") != simplify:
+            return False
+        return sum(len(part) for part in _row_groups(target)) == int(pq.read_metadata(target).num_rows)
+    except (OSError, pa.ArrowException):
+        return False
 
 
 @dataclass(eq=False)
@@ -141,6 +153,12 @@ class _Sink:
 
 def read_polygons(folder: Path) -> Iterator[tuple[NDArray[np.uint32], Geometries]]:
     """Batches of (n,) ids and (n,) polygons on the map, from what :func:`outline` wrote."""
-    with pq.ParquetFile(folder / POLYGONS) as file:
-        for batch in file.iter_batches(batch_size=WRITTEN_AT_ONCE):
-            yield np.asarray(batch["object_id"]), shapely.from_wkb(np.asarray(batch["geometry"]))
+    for part in _row_groups(folder / POLYGONS):
+        yield np.asarray(part["object_id"]), shapely.from_wkb(np.asarray(part["geometry"]))
+
+
+def _row_groups(path: Path) -> Iterator[pa.Table]:
+    """What was written together, one part after the other; read in advance, as is usual, a file would fill memory."""
+    with pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True) as file:
+        for number in range(file.num_row_groups):
+            yield file.read_row_group(number, use_threads=False)

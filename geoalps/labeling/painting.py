@@ -21,13 +21,14 @@ from geoalps.errors import OptionError
 from geoalps.grid import Tile, Window
 from geoalps.io.rasters import CoreWriter, Georeference, RasterReader, block_size, check_objects, write_cog
 from geoalps.io.sampling import CellAreas
-from geoalps.io.store import PAINTED, Store, appearing, write_json
+from geoalps.io.store import PAINTED, UNREADABLE, Store, appearing, remove, write_json
 from geoalps.labeling.outlining import outline
 from geoalps.labeling.paint import FRAME, Shapes, paint
 from geoalps.labeling.seam_index import seam_index
 from geoalps.labeling.seams import Objects
 from geoalps.labeling.tasks import InOrder, Progress, Stage, Workers
 
+COUNTED = "objects.npz"
 SLIVER = 24
 """Pixels: pieces of objects below this go to a neighbour when nothing else is said."""
 HELD = 64
@@ -192,21 +193,33 @@ def paint_store(
     """
     place = Georeference.from_json(store.fingerprint["scene"])
     painter, folder = Painter.plan(store, place, options), store.path / PAINTED
-    folder.mkdir(exist_ok=True)
-    raster, counted, told = folder / "objects.tif", folder / "objects.npz", folder / "objects.json"
-    if _read_json(told).get("sliver") == painter.sliver:
-        painted = Painted.load(counted)
-    else:
+    raster, told = folder / "objects.tif", folder / "objects.json"
+    description = _read_json(told)
+    painted = _kept(folder, progress) if description.get("sliver") == painter.sliver else None
+    if painted is None:
         # the description goes first and comes last: what it describes is whole
-        for stale in (told, folder / "polygons.parquet"):
-            stale.unlink(missing_ok=True)
+        remove(told)
+        remove(folder)
+        folder.mkdir()
         painted = _paint_all(painter, objects, place, raster, workers, progress)
-        painted.save(counted)
+        painted.save(folder / COUNTED)
         with RasterReader(raster) as reader:
             seams = asdict(found := seam_index(reader.read, store.grid)) | {"index": found.index}
-        write_json(told, {"sliver": painter.sliver, "seam_index": seams})
+        description = {"sliver": painter.sliver, "seam_index": seams}
+        write_json(told, description)
     outline(folder, painted, store.grid, place, options.simplify, workers, progress)
-    return painted, _read_json(told)["seam_index"]
+    return painted, description["seam_index"]
+
+
+def _kept(folder: Path, progress: Progress) -> Painted | None:
+    """What was counted of an object raster that is there and is what was painted; None when either is damaged."""
+    try:
+        painted = Painted.load(folder / COUNTED)
+        check_objects(folder / "objects.tif", painted.pixels)
+    except UNREADABLE:
+        progress.tell(f"what was painted in {folder} is damaged; it is painted again")
+        return None
+    return painted
 
 
 def _paint_all(

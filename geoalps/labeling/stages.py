@@ -41,6 +41,8 @@ SceneLike: TypeAlias = Union[str, Path, "rasterio.DatasetReader", "xarray.DataAr
 OnError = Literal["fail", "skip"]
 """What becomes of a tile that cannot be read or segmented: an error once the others are done, or left uncovered."""
 MAX_AREA_FRACTION = 0.3
+MOST_TILES = 1_000_000
+"""Of one scene, so that no header alone fills the memory: a million megapixels in tiles of the default size."""
 
 
 def as_scene(scene: SceneLike, bands: Sequence[int] | None = None, nodata: float | None = None) -> Scene:
@@ -105,6 +107,11 @@ def segment(
     grid = grid or TileGrid(scene.shape)
     if grid.shape != scene.shape:
         raise OptionError(f"the tile grid is for a scene of {grid.shape} pixels, this one has {scene.shape}")
+    if grid.rows * grid.cols > MOST_TILES:
+        raise OptionError(
+            f"{scene.name} of {grid.shape[0]} x {grid.shape[1]} pixels would be {grid.rows * grid.cols} tiles; at most "
+            f"{MOST_TILES} are allowed: use a larger --tile-size, or crop the scene"
+        )
     chosen = load_segmenter(segmenter, options)
     extra = load_encoder(encoder) if encoder is not None else None
     _warn_of_no_crs(scene)

@@ -347,7 +347,7 @@ def _cluster(count: int, threads: int) -> Iterator[Client]:
         # the dashboard is for this machine: by default Dask shows it to the network
         where = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:8787"}
         cluster = make(n_workers=count, threads_per_worker=threads, silence_logs=logging.CRITICAL, **where)
-    with cluster, Client(cluster, set_as_default=False) as client:
+    with cluster, Client(cluster, set_as_default=False) as client, _silent():
         yield client
 
 
@@ -373,5 +373,17 @@ def _connected(address: str) -> Iterator[Client]:
         raise WorkerError(
             f"there is no Dask scheduler at {address!r}; start one with `dask scheduler` and give the address it prints"
         ) from error
-    with client:
+    with client, _silent():
         yield client
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without a client's warnings of results that died with their worker: the tasks are done again."""
+    logger = logging.getLogger("distributed.client")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
