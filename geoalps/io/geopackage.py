@@ -6,9 +6,8 @@ GDAL writes the layer, because it knows every reference system; the plain tables
 from __future__ import annotations
 
 import sqlite3
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from rasterio.crs import CRS
 
 from geoalps.errors import OptionError, ProductError
 from geoalps.io.polygons import Geometries
+from geoalps.io.rasters import quiet
 from geoalps.io.style import ClassRow, qml, sld
 
 __all__ = ["ClassRow", "write_geopackage"]
@@ -182,8 +182,7 @@ def _write_objects(part: Path, records: Iterable[pa.RecordBatch], crs: CRS | Non
     # here, because it brings geopandas and pandas: a second that only who writes has to spend
     import pyogrio
 
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*crs.*was not provided", category=UserWarning)
+    with nullcontext() if crs else quiet(".*crs.*was not provided"):
         pyogrio.write_arrow(
             pa.RecordBatchReader.from_batches(_SCHEMA, records),
             part,

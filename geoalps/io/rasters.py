@@ -102,8 +102,8 @@ def write_cog(source: Path, target: Path, resampling: str) -> None:
     """Copy a raster into a cloud-optimised GeoTIFF with overviews (``nearest`` or ``mode``: ids are never averaged)."""
     options = {"compress": "DEFLATE", "blocksize": 512, "overview_resampling": resampling, "bigtiff": "IF_SAFER"}
     try:
-        with quiet(), rasterio.Env():
-            rasterio.shutil.copy(source, target, driver="COG", num_threads="ALL_CPUS", statistics="NO", **options)
+        with rasterio.Env(), _opened(source) as whole:
+            rasterio.shutil.copy(whole, target, driver="COG", num_threads="ALL_CPUS", statistics="NO", **options)
     except Exception as error:  # rasterio passes on whatever GDAL met last
         raise _unwritable(target, error) from error
 
@@ -160,12 +160,17 @@ def write_labels(
             written.check_overviews()
 
 
+def _opened(path: Path) -> Any:
+    """A rasterio dataset, without the warning that it has no place on the map."""
+    with quiet():
+        return rasterio.open(path)
+
+
 class RasterReader:
     """Reads windows of a one-band raster of ours; closed at the end of the block."""
 
     def __init__(self, path: Path) -> None:
-        with quiet():
-            self._file = rasterio.open(path)
+        self._file = _opened(path)
         self.shape: tuple[int, int] = self._file.shape
         self.place = Georeference(self.shape, self._file.transform, self._file.crs)
 
@@ -204,9 +209,12 @@ def _checked(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Without the warning that a raster has no place on the map: that is told once, of the scene."""
+def quiet(message: str | None = None) -> Iterator[None]:
+    """Without a warning: by default the one that a raster has no place on the map, which is told once, of the scene."""
     # the filters are the process's: two threads that change them at once would leave them changed
     with _filters, warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        if message is None:
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        else:
+            warnings.filterwarnings("ignore", message)
         yield

@@ -195,7 +195,7 @@ def paint_store(
     painter, folder = Painter.plan(store, place, options), store.path / PAINTED
     raster, told = folder / "objects.tif", folder / "objects.json"
     description = _read_json(told)
-    painted = _kept(folder, progress) if description.get("sliver") == painter.sliver else None
+    painted = _kept(folder, description, progress) if description.get("sliver") == painter.sliver else None
     if painted is None:
         # the description goes first and comes last: what it describes is whole
         remove(told)
@@ -205,17 +205,25 @@ def paint_store(
         painted.save(folder / COUNTED)
         with RasterReader(raster) as reader:
             seams = asdict(found := seam_index(reader.read, store.grid)) | {"index": found.index}
-        description = {"sliver": painter.sliver, "seam_index": seams}
+        description = {"sliver": painter.sliver, "seam_index": seams, "raster": _state(raster)}
         write_json(told, description)
     outline(folder, painted, store.grid, place, options.simplify, workers, progress)
     return painted, description["seam_index"]
 
 
-def _kept(folder: Path, progress: Progress) -> Painted | None:
+def _state(file: Path) -> list[int]:
+    """Bytes and time of the last change, in nanoseconds."""
+    stat = file.stat()
+    return [stat.st_size, stat.st_mtime_ns]
+
+
+def _kept(folder: Path, description: Mapping[str, Any], progress: Progress) -> Painted | None:
     """What was counted of an object raster that is there and is what was painted; None when either is damaged."""
+    raster = folder / "objects.tif"
     try:
         painted = Painted.load(folder / COUNTED)
-        check_objects(folder / "objects.tif", painted.pixels)
+        if description.get("raster") != _state(raster):  # changed, or copied from elsewhere
+            check_objects(raster, painted.pixels)
     except UNREADABLE:
         progress.tell(f"what was painted in {folder} is damaged; it is painted again")
         return None
