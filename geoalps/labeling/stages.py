@@ -230,6 +230,7 @@ def label(
     folder, options = Path(out), Labelling(min_area, simplify)
     check_model(model, store.fingerprint)
     with building_in(folder, overwrite) as building, alone_in(store.path), working(workers, threads) as at_work:
+        store.tidy()
         return write_product(store, model, folder, building, options, at_work, progress, provenance or {})
 
 

@@ -18,8 +18,8 @@ from scenes import colours, write
 
 import geoalps as ga
 
-TILED = {"tile_size": 48, "margin": 12, "regions_per_mpx": 2500}
-OPTIONS = ("-k", 5, "--tile-size", 48, "--margin", 12, "--option", "regions_per_mpx=2500")
+TILED = {"tile_size": 48, "margin": 12, "regions_per_mpx": 1500}
+OPTIONS = ("-k", 5, "--tile-size", 48, "--margin", 12, "--option", "regions_per_mpx=1500")
 DEADLY, BAD = (251, 3, 7), (5, 252, 1)
 """Colours of spots in the cores of the tiles r00002c00001 and r00000c00003."""
 CLUSTER = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked")
@@ -71,9 +71,9 @@ def plugins(tmp_path_factory):
     return folder, fragile.install(folder)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def scheduler(tmp_path_factory, plugins):
-    """The address of a scheduler with two workers, all three processes of their own on the loopback."""
+    """A scheduler's file with its address, and two workers' processes; on the loopback, begun before the first test."""
     folder = tmp_path_factory.mktemp("cluster")
     place = folder / "scheduler.json"
     log = (folder / "log").open("w")
@@ -85,12 +85,10 @@ def scheduler(tmp_path_factory, plugins):
         return subprocess.Popen([*command, *args], env=environment, cwd=folder, stdout=log, stderr=log)
 
     processes = [start("dask_scheduler", "--host", "127.0.0.1", "--port", "0")]
-    processes += [start("dask_worker", "--nthreads", "1", "--no-nanny", "--name", name) for name in ("one", "two")]
+    alone = ("--nthreads", "1", "--no-nanny", "--preload", "geoalps.cli.run", "--preload", "geoalps.models.regions")
+    processes += [start("dask_worker", *alone, "--name", name) for name in ("one", "two")]
     try:
-        while not place.exists():
-            assert processes[0].poll() is None, (folder / "log").read_text()
-            time.sleep(0.05)
-        yield json.loads(place.read_text())["address"], processes[1:]
+        yield place, processes[1:]
     finally:
         for process in processes:
             process.kill()
@@ -106,6 +104,14 @@ def label(scene, plugins):
 
 
 @pytest.fixture(scope="module")
+def address(scheduler):
+    """Of the scheduler, once it is there."""
+    while not scheduler[0].exists():
+        time.sleep(0.05)
+    return json.loads(scheduler[0].read_text())["address"]
+
+
+@pytest.fixture(scope="module")
 def by_threads(label, tmp_path_factory):
     """A product, to be read only."""
     out = tmp_path_factory.mktemp("threads") / "out"
@@ -114,17 +120,16 @@ def by_threads(label, tmp_path_factory):
 
 
 @CLUSTER
-def test_a_scheduler_and_two_workers_give_the_bits_of_threads(label, scheduler, by_threads, tmp_path):
-    address, processes = scheduler
+def test_a_scheduler_and_two_workers_give_the_bits_of_threads(label, scheduler, address, by_threads, tmp_path):
     done = label("-o", tmp_path / "out", "--scheduler", address)
     assert done.code == 0, done.err
     assert not differences(tmp_path / "out", by_threads)
-    assert [process.poll() for process in processes] == [None, None]
+    assert [process.poll() for process in scheduler[1]] == [None, None]
 
 
 @CLUSTER
-def test_killed_while_a_cluster_works_for_it_a_run_goes_on(label, scheduler, by_threads, tmp_path):
-    out, by_cluster = tmp_path / "out", ("--scheduler", scheduler[0])
+def test_killed_while_a_cluster_works_for_it_a_run_goes_on(label, address, by_threads, tmp_path):
+    out, by_cluster = tmp_path / "out", ("--scheduler", address)
     assert label("-o", out, *by_cluster, before=Before("seams.npz")).code == -signal.SIGKILL
     assert len(tiles(out)) == 16
     assert label("-o", out, *by_cluster).code == 0
@@ -133,10 +138,10 @@ def test_killed_while_a_cluster_works_for_it_a_run_goes_on(label, scheduler, by_
 
 @CLUSTER
 def test_one_of_two_workers_dies_in_the_middle_of_a_tile_and_another_tile_fails(
-    label, scheduler, plugins, by_threads, tmp_path
+    label, scheduler, address, plugins, by_threads, tmp_path
 ):
     """The last test that has two workers."""
-    address, processes = scheduler
+    processes = scheduler[1]
     out, dies, fails = tmp_path / "out", fragile.fate(plugins[1], DEADLY, "once"), fragile.fate(plugins[1], BAD, "fail")
     dies.touch()
     fails.touch()
