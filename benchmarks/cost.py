@@ -37,6 +37,9 @@ class Meter:
         self.stages.setdefault(stage, [0.0, 0.0, 0.0])
         self._wall, self._cpu = time.perf_counter(), cpu_seconds()
 
+    def tell(self, text: str) -> None:
+        """Nothing."""
+
     def advance(self, steps: int = 1) -> None:
         """Nothing."""
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 POLYGONS = "polygons.parquet"
 WRITTEN_AT_ONCE = 2_000
 """Objects, at least, that are written together, some 20 MB: a row group of the file."""
-SIMPLIFIED_AT_ONCE = 50_000
+SIMPLIFIED_AT_ONCE = 10_000
 """Objects whose coverage is simplified as one; of more, the outlines where two such parts meet stay as they are."""
 _SCHEMA = pa.schema([("object_id", pa.uint32()), ("geometry", pa.binary())])
 

@@ -236,18 +236,19 @@ def empty(path):
     path.write_bytes(b"")
 
 
-PAINTED = [
-    ("objects.tif", cut), ("objects.tif", spoil), ("objects.npz", spoil), ("polygons.parquet", spoil),
+DERIVED = [
+    ("painted/objects.tif", cut), ("painted/objects.tif", spoil), ("painted/objects.npz", spoil),
+    ("painted/polygons.parquet", spoil),
 ]  # fmt: skip
 
 
-def test_what_is_painted_is_painted_again_when_it_is_damaged(label, undisturbed, tmp_path):
+def test_what_is_derived_from_the_tiles_is_made_again_when_it_is_damaged(label, undisturbed, tmp_path):
     """One sort of damage after the other in one store: each is mended by the next run."""
     out = tmp_path / "out"
     shutil.copytree(undisturbed, out)
     before = tiles(out)
-    for name, damage in PAINTED:
-        damage(out / "work" / "painted" / name)
+    for name, damage in DERIVED:
+        damage(out / "work" / name)
         done = label("--overwrite", "-o", out)
         assert (done.code, done.err) == (0, ""), (name, damage)
         assert not differences(out, undisturbed), (name, damage)
