@@ -6,7 +6,9 @@ the joined ones are kept apart, in a file that is read where it is needed.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoalps.grid import Tile
-from geoalps.io.store import Store, appearing
+from geoalps.io.store import UNREADABLE, Store, appearing, remove
 from geoalps.labeling.seams import Matches, Objects, Sight, forward_neighbours, match, stitch
 from geoalps.labeling.tasks import InOrder, Progress, Silence, Stage
 from geoalps.labeling.workers import WorkersLike, working
@@ -53,8 +55,9 @@ def stitch_store(store: Store, workers: WorkersLike = None, progress: Progress |
         StoreError: a tile is missing or cannot be read.
     """
     kept = store.path / SEAMS
-    if kept.exists():
+    with suppress(*UNREADABLE):
         return Objects.load(kept)
+    remove(kept)
     grid, progress = store.grid, progress or Silence()
     sights: list[Sight] = []
     found: list[tuple[int, int, Matches]] = []
@@ -99,9 +102,13 @@ class ObjectEmbeddings:
         several = np.bincount(objects.of_segment, minlength=count) > 1
         several[0] = False
         slot = np.where(several, np.cumsum(several, dtype=np.int32) - 1, np.int32(-1))
-        kept = store.path / JOINED
-        if not kept.exists():
-            _join(kept, store, objects, slot, int(several.sum()))
+        kept, wanted = store.path / JOINED, int(several.sum())
+        with suppress(*UNREADABLE):
+            joined = np.load(kept, mmap_mode="r", allow_pickle=False)
+            if len(joined) == wanted:
+                return cls(store, objects, first, slot, joined)
+        remove(kept)
+        _join(kept, store, objects, slot, wanted)
         return cls(store, objects, first, slot, np.load(kept, mmap_mode="r", allow_pickle=False))
 
     def of_tile(self, number: int, tile: Tile) -> tuple[NDArray[np.int64], Embeddings]:
@@ -142,8 +149,16 @@ def _join(path: Path, store: Store, objects: Objects, slot: NDArray[np.int32], c
             values = store.read_embeddings(tile)[here] * area[:, None]
             if sums is None:
                 sums = np.lib.format.open_memmap(part, "w+", np.float64, (count, values.shape[1]))
+                _reserve(part)
             np.add.at(sums, at[here], values)
             np.add.at(weight, at[here], area)
         assert sums is not None  # noqa: S101 - a slot belongs to at least two segments
         np.divide(sums, weight[:, None], out=sums)
         sums.flush()
+
+
+def _reserve(path: Path) -> None:
+    """Take the space of a mapped file at once: on a disk that is full later, writing to it kills without a word."""
+    if hasattr(os, "posix_fallocate"):  # not on macOS
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)

@@ -5,6 +5,7 @@ own, so that one signal reaches it and the workers that it started.
 """
 
 import contextlib
+import faulthandler
 import multiprocessing
 import os
 import signal
@@ -17,7 +18,7 @@ from importlib import import_module
 from itertools import count
 from pathlib import Path
 
-from processes import PRELOAD, Finished, become
+from processes import PRELOAD, TIMEOUT, Finished, become
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(list(PRELOAD))
@@ -132,6 +133,7 @@ def run(*args, **settings):
 def _run(request, before, plugins):
     """In the child."""
     os.setsid()
+    faulthandler.dump_traceback_later(TIMEOUT - 20)  # into what it leaves, should it hang
     if plugins:
         sys.path.insert(0, plugins)
     if before:

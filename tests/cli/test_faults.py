@@ -238,7 +238,8 @@ def empty(path):
 
 DERIVED = [
     ("painted/objects.tif", cut), ("painted/objects.tif", spoil), ("painted/objects.npz", spoil),
-    ("painted/polygons.parquet", spoil),
+    ("painted/polygons.parquet", spoil), ("seams.npz", spoil), ("seams.npz", cut), ("joined.npy", cut),
+    ("joined.npy", empty),
 ]  # fmt: skip
 
 
