@@ -17,7 +17,7 @@ from geoalps.cli import options as opt
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the first chip; the others count on from it.")
 @click.option("--kind", help="urban, rural, port, industry, ... [default: drawn by chance]")
 @click.option("--sensor", help="aerial, satellite, panchromatic, sar, ... [default: drawn by chance]")
-@click.option("--pixel-size", type=float, help="Metres, 0.1 to 10. [default: drawn by chance, to suit the kind]")
+@click.option("--pixel-size", type=float, help="Metres, 0.05 to 10. [default: drawn by chance, to suit the kind]")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there.")
 @click.pass_context
 def command(ctx: click.Context, /, output: Path, count: int, seed: int, overwrite: bool, **options: Any) -> None:

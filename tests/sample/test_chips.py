@@ -19,8 +19,10 @@ from geoalps.errors import OptionError
 from geoalps.sample import CHIP_CLASSES, CLASSES, Chip, made_chip
 from geoalps.sample.chips import KINDS, SENSORS
 from geoalps.sample.chips.kinds import COUNTABLE
-from geoalps.sample.chips.look import LAWN, PAVING
+from geoalps.sample.chips.look import DIRT, LAWN, PAVING
 from geoalps.sample.chips.noises import SIDE, noise, noise_bank
+from geoalps.sample.chips.patchwork import Cloth, Cloths, Plane, cover, tin
+from geoalps.sample.chips.shanty import shanty
 from geoalps.sample.chips.shape import Frame, dense, disc
 from geoalps.sample.chips.sheet import Sheet
 from geoalps.sample.chips.sun import horizon
@@ -65,7 +67,7 @@ def test_shapes_and_dtypes() -> None:
     assert chip.things.dtype == bool
     assert chip.kind in KINDS
     assert chip.sensor in SENSORS
-    assert 0.1 <= chip.pixel_size <= 10
+    assert 0.05 <= chip.pixel_size <= 10
 
 
 def test_the_first_classes_are_those_of_a_scene() -> None:
@@ -145,6 +147,59 @@ def test_things_have_parts() -> None:
                 found[name] = max(found.get(name, 0), int(number[whole]))
     assert {"building", "ship", "orchard", "pitch"} <= found.keys()
     assert found["orchard"] > 5
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_roof_of_many_sheets_is_one_whole_with_a_part_a_plane(seed: int) -> None:
+    """Sheets that differ strongly are seen and leave no trace in the truth."""
+    made = Sheet((120, 120), 0.1, Generator(np.random.PCG64(seed)))
+    made.base(DIRT, 10)
+    white, dark = ((230.0, 230.0, 230.0), (98.0, 64.0, 48.0))
+    sheets = tuple(tin(made.rng, colour, 0.2, 0.1) for colour in (white, dark))
+    cloths = Cloths((Cloth(sheets, "single", 0.5, (0.9, 2.0), 1.0),), ())
+    shanty(made, Frame(6.0, 6.0, 0.2), (9.0, 7.0), 2.5, "tin", cloths)
+    truth = truth_of(made)
+    roof = truth.classes == 1
+    assert len(np.unique(truth.wholes[roof])) == 1
+    assert len(np.unique(truth.parts[roof])) <= 6, "planes, not sheets"
+    # From two narrow wings to a crooked rectangle.
+    assert 0.4 * 6300 < roof.sum() < 1.1 * 6300
+    looks = np.asarray(made.maps()[0])[1::2, 1::2][8:-8, 8:-8]
+    bright = np.array([sum(look.colour) for look in made.looks])[looks]
+    assert 0.05 < np.mean(bright[roof] < 350) < 0.7
+    assert np.mean(bright[roof] > 450) > 0.1
+
+
+def test_sheets_of_a_face_are_of_several_looks() -> None:
+    """Half of all sheets drawn at random from two looks: about a quarter of the face is not of the first."""
+    made = Sheet((200, 200), 0.1, Generator(np.random.PCG64(2)))
+    made.base(DIRT, 10)
+    sheets = tuple(tin(made.rng, colour, 0.2, 0.1) for colour in ((230.0, 230.0, 230.0), (98.0, 64.0, 48.0)))
+    plane, face = Plane(3.0), Frame(10.0, 10.0).box(18.0, 16.0)
+    made.fill(plane.add(made, sheets[0]), face)
+    cover(made, Cloth(sheets, "single", 0.5, (0.9, 2.0), 0.0), face, plane, 0.0)
+    looks = np.asarray(made.maps()[0])[1::2, 1::2][8:-8, 8:-8]
+    dark = np.array([look.colour == sheets[1].colour for look in made.looks])[looks]
+    rows, cols = np.nonzero(dark)
+    assert dark.sum() / (180 * 160) == pytest.approx(0.25, abs=0.08)
+    assert rows.min() >= 19
+    assert rows.max() <= 181
+    assert cols.min() >= 9
+    assert cols.max() <= 191
+
+
+def test_a_plane_has_its_height_where_it_is_asked() -> None:
+    plane = Plane(4.0, (0.5, -0.25), (2.0, 3.0))
+    assert plane.at(np.array([2.0, 3.0])) == 4.0
+    assert plane.at(np.array([4.0, 7.0])) == pytest.approx(4.0 + 1.0 - 1.0)
+
+
+def test_settlements_are_mostly_roofs() -> None:
+    chips = [drawn(seed, kind="settlement", sensor="clean", size=160, pixel_size=0.25) for seed in range(8)]
+    share = [np.mean(chip.classes == 1) for chip in chips]
+    roofs = [len(np.unique(chip.wholes[chip.classes == 1])) for chip in chips]
+    assert np.mean(share) > 0.45
+    assert min(roofs) >= 8
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -281,9 +336,9 @@ def test_noise_is_periodic_standard_and_not_to_be_written_on() -> None:
         ({"size": (64, 4000)}, "32 to 1024"),
         ({"kind": "moon"}, "urban"),
         ({"sensor": "eye"}, "panchromatic"),
-        ({"pixel_size": 0.01}, "0.1 to 10"),
-        ({"pixel_size": 0.0}, "0.1 to 10"),
-        ({"pixel_size": float("nan")}, "0.1 to 10"),
+        ({"pixel_size": 0.01}, "0.05 to 10"),
+        ({"pixel_size": 0.0}, "0.05 to 10"),
+        ({"pixel_size": float("nan")}, "0.05 to 10"),
     ],
 )
 def test_refuses_in_one_line(options: dict[str, object], told: str) -> None:

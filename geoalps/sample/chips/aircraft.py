@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from geoalps.sample.chips.kinds import AIRCRAFT
-from geoalps.sample.chips.look import BODY, GLASS, Colour
+from geoalps.sample.chips.look import BODY, GLASS, Colour, Look
 from geoalps.sample.chips.shape import Frame
 from geoalps.sample.chips.sheet import Sheet
 
@@ -31,16 +31,20 @@ def aircraft(sheet: Sheet, place: Frame, length: float) -> None:
     wide = length * (0.11 if light else 0.105)
     whole = sheet.whole(AIRCRAFT)
     paint = BODY._replace(colour=LIVERIES[int(rng.integers(len(LIVERIES)))]).varied(rng, 0.04)
-    tone = rng.uniform(0.8, 1.0)
+    tone = rng.uniform(0.6, 1.02)
     grey = paint._replace(colour=(paint.colour[0] * tone, paint.colour[1] * tone, paint.colour[2] * tone))
     high = 0.08 * length
-    wings = sheet.add(grey, whole, sheet.part(), high)
+    # Wings are bent upwards, so that one gets more light than the other.
+    part, lift = sheet.part(), rng.uniform(0.0, 0.16)
+    up = (-np.sin(place.angle) * lift, np.cos(place.angle) * lift)
+    middle = (place.x, place.y)
+    wings = {n: sheet.add(grey, whole, part, high, (n * up[0], n * up[1]), middle) for n in (-1, 1)}
     root, tip = (0.14 if light else 0.19) * length, (0.11 if light else 0.05) * length
     front = (0.16 if light else 0.12) * length
     s2 = span / 2
     for side in (-1, 1):
         sheet.fill(
-            wings,
+            wings[side],
             place.at(
                 np.array([(front, 0), (front - sweep, side * s2), (front - sweep - tip, side * s2), (front - root, 0)])
             ),
@@ -67,7 +71,7 @@ def aircraft(sheet: Sheet, place: Frame, length: float) -> None:
             sheet.fill(region, pod)
         for side in (-1, 1):
             sheet.fill(
-                wings,
+                wings[side],
                 place.at(
                     np.array(
                         [
@@ -79,6 +83,8 @@ def aircraft(sheet: Sheet, place: Frame, length: float) -> None:
                     )
                 ),
             )
+    if s2 > 12 * sheet.pixel:
+        _flaps(sheet, place, grey, s2, (front, sweep, root, tip), high)
     k = np.linspace(0, 1, 6)
     nose = np.stack([0.40 * length + 0.10 * length * k, wide / 2 * np.sqrt(1 - k**2 * 0.98)], -1)
     right = np.concatenate([[(-length / 2, 0.12 * wide), (-0.28 * length, wide / 2)], nose])
@@ -88,7 +94,37 @@ def aircraft(sheet: Sheet, place: Frame, length: float) -> None:
         colour=(min(250.0, paint.colour[0] * 1.1), min(250.0, paint.colour[1] * 1.1), min(250.0, paint.colour[2] * 1.1))
     )
     sheet.mark(shine, [place.quad(-0.3 * length, -0.18 * wide, 0.42 * length, 0.12 * wide)], high + wide)
+    if rng.random() < 0.35:
+        band = paint._replace(colour=ACCENTS[int(rng.integers(len(ACCENTS)))])
+        a = rng.uniform(-0.34, 0.2) * length
+        sheet.mark(band, [place.quad(a, -0.49 * wide, a + rng.uniform(0.05, 0.16) * length, 0.49 * wide)], high + wide)
     fin = BODY._replace(colour=ACCENTS[int(rng.integers(len(ACCENTS)))])
     sheet.mark(fin, [place.quad(-0.5 * length, -0.09 * wide, -0.36 * length, 0.09 * wide)], high + 0.14 * length)
     if wide > 4 * sheet.pixel:
         sheet.mark(GLASS, [place.quad(0.455 * length, -0.22 * wide, 0.475 * length, 0.22 * wide)], high + wide)
+
+
+def _flaps(
+    sheet: Sheet, place: Frame, wing: Look, s2: float, form: tuple[float, float, float, float], high: float
+) -> None:
+    """Flaps and ailerons along the rear edges of both wings, darker than they are: paint.
+
+    Args:
+        sheet: to draw on.
+        place: of the aeroplane.
+        wing: its look.
+        s2: half the span, metres.
+        form: metres from the middle to the front edge at the root, swept back at the tip, and depths of root and tip.
+        high: metres of the wings above ground.
+    """
+    front, sweep, root, tip = form
+    look = wing._replace(colour=_toned(wing.colour, sheet.rng.uniform(0.45, 0.85)))
+    share = np.array([0.12, 0.6])
+    edge = front - sweep * share - root + (root - tip) * share
+    a = np.concatenate([edge, edge[::-1] + 0.22 * root])
+    b = np.concatenate([share, share[::-1]]) * s2
+    sheet.mark(look, [place.at(np.stack([a, side * b], -1)) for side in (-1, 1)], high + 0.05)
+
+
+def _toned(colour: Colour, factor: float) -> Colour:
+    return colour[0] * factor, colour[1] * factor, colour[2] * factor

@@ -7,21 +7,25 @@ import math
 import numpy as np
 
 from geoalps.sample.chips.kinds import BUILDING
-from geoalps.sample.chips.look import WALL, Look
-from geoalps.sample.chips.roofs import furnish_flat, furnish_pitched, pitched, roof_look
-from geoalps.sample.chips.shape import Frame, disc
+from geoalps.sample.chips.look import METAL, WALL, Look
+from geoalps.sample.chips.roofs import furnish_flat, furnish_pitched, pitched, roof_look, surface_flat
+from geoalps.sample.chips.shape import Frame, Points, disc
 from geoalps.sample.chips.sheet import Sheet
 
 
 def walls(sheet: Sheet, place: Frame, size: tuple[float, float], height: float, whole: int, look: Look) -> None:
     """What the camera sees of the walls of a box when it looks aslant: one part."""
+    walls_of(sheet, place.box(*size), height, whole, look)
+
+
+def walls_of(sheet: Sheet, foot: Points, height: float, whole: int, look: Look) -> None:
+    """As :func:`walls`, of an outline (n, 2) metres on the ground."""
     move = np.array(sheet.lean) * height
     if np.hypot(*move) < 0.4 * sheet.pixel:
         return
-    foot = place.box(*size)
     region = sheet.add(look, whole, sheet.part(), 0.5 * height)
-    for n in range(4):
-        side = foot[[n, (n + 1) % 4]]
+    for n in range(len(foot)):
+        side = foot[[n, (n + 1) % len(foot)]]
         sheet.fill(region, np.concatenate([side, side[::-1] + move]))
 
 
@@ -43,8 +47,21 @@ def flat_block(
     part = sheet.part()
     sheet.fill(sheet.add(look.turned(place.angle), whole, part, height), top.box(*size))
     if furnished:
+        surface_flat(sheet, top, size, height, look)
         furnish_flat(sheet, top, size, height, look)
+        if min(size) > 9 and rng.random() < 0.16:
+            _storey(sheet, place, size, height, look, whole)
     return part
+
+
+def _storey(sheet: Sheet, place: Frame, size: tuple[float, float], height: float, look: Look, whole: int) -> None:
+    """A set-back upper storey, whose shadow falls on the roof below: a part of its own."""
+    rng = sheet.rng
+    share = rng.uniform(0.3, 0.75, 2)
+    a, b = rng.uniform(-0.45, 0.45, 2) * (1 - share) * size
+    mine = look.varied(rng, 0.1) if rng.random() < 0.6 else roof_look(rng, "flat")
+    top = height + rng.uniform(2.5, 4)
+    flat_block(sheet, place.spot(a, b), (share[0] * size[0], share[1] * size[1]), top, mine, whole, False)
 
 
 def pitched_block(
@@ -196,15 +213,18 @@ def hall(sheet: Sheet, place: Frame, length: float, width: float) -> int:
     if kind < 0.35:
         flat_block(sheet, place, (length, width), height, look, whole)
     elif kind < 0.6:
-        pitched_block(sheet, place, (length, width), height, rng.uniform(0.08, 0.25), look, whole, 0.0)
-        _roof_lights(sheet, place, length, width, height)
+        slope = rng.uniform(0.08, 0.25)
+        pitched_block(sheet, place, (length, width), height, slope, look, whole, 0.0)
+        _roof_lights(sheet, place, (length, width), height, slope)
     else:
         bays = max(2, round(width / rng.uniform(10, 22)))
-        deep = width / bays
+        deep, slope, lights = width / bays, rng.uniform(0.1, 0.3), rng.random() < 0.5
         for n in range(bays):
             spot = place.spot(0, (n + 0.5) * deep - width / 2)
             if kind < 0.8:
-                pitched_block(sheet, spot, (length, deep), height, rng.uniform(0.1, 0.3), look, whole, 0.0)
+                pitched_block(sheet, spot, (length, deep), height, slope, look, whole, 0.0)
+                if lights:
+                    _roof_lights(sheet, spot, (length, deep), height, slope)
             else:
                 _saw_tooth(sheet, spot, (length, deep), height, look, whole)
     if rng.random() < 0.4:
@@ -213,19 +233,27 @@ def hall(sheet: Sheet, place: Frame, length: float, width: float) -> int:
     return whole
 
 
-def _roof_lights(sheet: Sheet, place: Frame, length: float, width: float, height: float) -> None:
-    """Bands of translucent sheets in a metal roof."""
-    rng = sheet.rng
-    if rng.random() < 0.5:
+def _roof_lights(sheet: Sheet, place: Frame, size: tuple[float, float], eaves: float, slope: float) -> None:
+    """Rows of translucent sheets in the two planes of a metal roof: paint."""
+    rng, (length, width) = sheet.rng, size
+    if rng.random() < 0.3:
         return
-    top = Frame(place.x + sheet.lean[0] * height, place.y + sheet.lean[1] * height, place.angle)
-    light = roof_look(rng, "flat")._replace(colour=(206, 212, 210), mix=0.0, row_depth=0.0)
-    at = np.arange(-0.45 * length, 0.45 * length, rng.uniform(6, 12))
-    sheet.mark(
-        light,
-        [top.quad(a, side * 0.10 * width, a + 1.2, side * 0.40 * width) for a in at for side in (-1, 1)],
-        height + 0.9,
-    )
+    tint = rng.uniform(0.62, 1.05)
+    light = METAL._replace(colour=(206 * tint, 212 * tint, 212 * tint), mix=0.0, row_depth=0.0)
+    ridge, wide = eaves + slope * width / 2, rng.uniform(0.8, 1.6)
+    at = np.arange(-0.46 * length, 0.46 * length, max(rng.uniform(4, 12), 3 * sheet.pixel))
+    spans = [((0.06, 0.42),), ((0.08, 0.2), (0.28, 0.42)), ((0.16, 0.34),)][int(rng.integers(3))]
+    cos, sin = math.cos(place.angle), math.sin(place.angle)
+    for side in (-1, 1):
+        up = (side * sin * slope, -side * cos * slope)
+        top = Frame(place.x + sheet.lean[0] * ridge, place.y + sheet.lean[1] * ridge, place.angle)
+        region = sheet.add(light, height=ridge + 0.05, slope=up, origin=(top.x, top.y))
+        for b0, b1 in spans:
+            for a in at.tolist():
+                pane = np.array([(a, b0), (a + wide, b0), (a + wide, b1), (a, b1)]) * (1, side * width)
+                sheet.fill(
+                    region, place.at(pane) + np.outer(ridge - slope * np.abs(pane[:, 1]), sheet.lean), paint=True
+                )
 
 
 def _saw_tooth(sheet: Sheet, place: Frame, size: tuple[float, float], height: float, look: Look, whole: int) -> None:

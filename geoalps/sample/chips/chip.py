@@ -20,6 +20,7 @@ from geoalps.sample.chips.parking import draw_parking
 from geoalps.sample.chips.port import draw_port
 from geoalps.sample.chips.rural import draw_rural
 from geoalps.sample.chips.sensors import SENSORS, Setting, picture
+from geoalps.sample.chips.settlement import draw_settlement
 from geoalps.sample.chips.sheet import Sheet
 from geoalps.sample.chips.solar import draw_solar
 from geoalps.sample.chips.sport import draw_sport
@@ -36,6 +37,7 @@ FAR = 2.5
 
 KINDS: dict[str, tuple[Callable[[Sheet], None], float, float, float]] = {
     "urban": (draw_urban, 3.0, 0.1, 0.9),
+    "settlement": (draw_settlement, 2.0, 0.06, 0.5),
     "rural": (draw_rural, 2.0, 0.12, 2.4),
     "port": (draw_port, 1.2, 0.15, 2.0),
     "industry": (draw_industry, 1.5, 0.12, 1.5),
@@ -93,7 +95,7 @@ def made_chip(
         size: pixels of a side, or (height, width); 32 to 1024 each.
         kind: one of ``KINDS``; None draws it from the seed.
         sensor: one of ``SENSORS``; None draws it from the seed.
-        pixel_size: metres, 0.1 to 10; None draws what suits the kind.
+        pixel_size: metres, 0.05 to 10; None draws what suits the kind.
 
     Raises:
         OptionError: a size, kind, sensor or pixel size outside of what is allowed.
@@ -133,8 +135,9 @@ def _dull(truth: Truth, kind: str) -> bool:
     """Whether there is too little to see: a lawn and nothing else."""
     largest = int(np.bincount(truth.wholes.ravel()).max()) / truth.wholes.size
     open_land = kind in ("water", "forest", "orchard", "bare")
+    few = 2 if open_land or kind == "settlement" else 4
     wholes, parts = int(truth.wholes.max()), int(truth.parts.max())
-    return largest > (0.97 if open_land and parts < 2 * wholes + 10 else 0.86) or wholes < (2 if open_land else 4)
+    return largest > (0.97 if open_land and parts < 2 * wholes + 10 else 0.86) or wholes < few
 
 
 def _drawn(rng: Generator, weights: dict[str, float]) -> str:
@@ -158,5 +161,5 @@ def _check(shape: tuple[int, int], kind: str | None, sensor: str | None, pixel: 
     for name, given, known in (("kind", kind, KINDS), ("sensor", sensor, SENSORS)):
         if given is not None and given not in known:
             raise OptionError(f"{name} {given!r} is unknown; choose one of {', '.join(known)}")
-    if pixel is not None and not 0.1 <= pixel <= 10:
-        raise OptionError(f"pixel size is {pixel} m; allowed is 0.1 to 10")
+    if pixel is not None and not 0.05 <= pixel <= 10:
+        raise OptionError(f"pixel size is {pixel} m; allowed is 0.05 to 10")

@@ -30,6 +30,7 @@ USES: dict[str, dict[str, float]] = {
     "orchard": {"grove": 6, "field": 3, "town": 0.3, "wood": 0.5},
     "water": {"field": 3, "wood": 2, "town": 1, "bare": 1, "grass": 1},
     "bare": {"bare": 7, "scrub": 3, "field": 0.8},
+    "settlement": {"town": 8, "bare": 1.2, "grass": 0.4, "works": 0.4},
     "solar": {"solar": 3, "field": 5, "grass": 1, "wood": 0.6},
 }
 """Weights of land uses by kind of chip."""

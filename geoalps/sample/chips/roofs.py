@@ -8,6 +8,7 @@ import numpy as np
 from numpy.random import Generator
 
 from geoalps.sample.chips.look import FLAT_ROOF, GLASS, METAL, PANEL, TILES, TIN, Colour, Look
+from geoalps.sample.chips.patchwork import Cloth, Plane, cover, like
 from geoalps.sample.chips.shape import Frame, Points
 from geoalps.sample.chips.sheet import Sheet
 
@@ -84,20 +85,56 @@ def pitched(
             (np.stack([top[1], base[1], base[2]]), (-cos * k, -sin * k), top[1]),
             (np.stack([top[0], base[3], base[0]]), (cos * k, sin * k), top[0]),
         ]
+    rng = sheet.rng
+    cloth = like(rng, look) if rng.random() < 0.3 else None
+    # Age, moss and gloss make two faces differ more than the sun alone does.
+    apart = math.exp(rng.normal(0, 0.16)) if rng.random() < 0.5 else 1.0
     for n, (outline, fall, origin) in enumerate(faces):
         # Ribs run down the slope; of tiles, whose rows are rows of columns, the courses are the cross rows.
         across = place.angle + (0.0 if n < 2 else math.pi / 2)
-        tone = 1 + 0.02 * sheet.rng.standard_normal()
-        face = look._replace(
-            row_angle=across, colour=(look.colour[0] * tone, look.colour[1] * tone, look.colour[2] * tone)
-        )
-        up = (fall[0] * slope, fall[1] * slope)
-        sheet.fill(sheet.add(face, whole, sheet.part(), ridge, up, (float(origin[0]), float(origin[1]))), outline)
+        tone = (1 + 0.02 * rng.standard_normal()) * (apart, 1 / apart, 1.0, 1.0)[n]
+        face = look._replace(row_angle=across, colour=_toned(look.colour, tone))
+        plane = Plane(ridge, (fall[0] * slope, fall[1] * slope), (float(origin[0]), float(origin[1])))
+        sheet.fill(plane.add(sheet, face, whole, sheet.part()), outline)
+        if cloth and n < 2 and l2 - end > 1:
+            _mended(sheet, cloth, tone, outline, plane, (across, 0.5 * end / l2))
     moved = Frame(place.x + sheet.lean[0] * ridge, place.y + sheet.lean[1] * ridge, place.angle)
     if sheet.pixel < 0.45:
         cap = look._replace(colour=(look.colour[0] * 1.12, look.colour[1] * 1.1, look.colour[2] * 1.08), row_depth=0.0)
         sheet.line(cap, top, 0.28, look, ridge + 0.1)
     return moved, ridge
+
+
+def _mended(sheet: Sheet, cloth: Cloth, tone: float, face: Points, plane: Plane, lie: tuple[float, float]) -> None:
+    """Cover a face with sheets of several ages.
+
+    Args:
+        sheet: to draw on.
+        cloth: what lies there.
+        tone: of the face.
+        face: (4, 2) metres, the ridge first.
+        plane: that it lies in.
+        lie: direction of the eaves, and the share of them below either hip, which is left as it is.
+    """
+    angle, hip = lie
+    below = (face[2] - face[3]) * hip
+    looks = tuple(k._replace(colour=_toned(k.colour, tone)) for k in cloth.looks)
+    cover(sheet, cloth._replace(looks=looks), face - np.array(((0, 0), (0, 0), below, -below)), plane, angle)
+
+
+def surface_flat(sheet: Sheet, place: Frame, size: tuple[float, float], height: float, look: Look) -> None:
+    """What a flat roof is made of: a field of other gravel within a border, pieces that were sealed anew: paint."""
+    rng = sheet.rng
+    if min(size) < 4 * sheet.pixel or rng.random() < 0.5:
+        return
+    plane = Plane(height, (0.0, 0.0), (place.x, place.y))
+    if rng.random() < 0.5:
+        edge = 2 * rng.uniform(0.25, 1.0) * min(2.0, 0.25 * min(size))
+        tone = float(rng.choice([rng.uniform(0.65, 0.9), rng.uniform(1.1, 1.3)]))
+        field = look._replace(colour=_toned(look.colour, tone), other=look.other and _toned(look.other, tone))
+        sheet.fill(plane.add(sheet, field), place.box(size[0] - edge, size[1] - edge), paint=True)
+    else:
+        cover(sheet, like(rng, look)._replace(rust=0.0), place.box(*size), plane, place.angle)
 
 
 def furnish_pitched(sheet: Sheet, place: Frame, size: tuple[float, float], ridge: float, slope: float) -> None:
@@ -127,7 +164,7 @@ def furnish_flat(sheet: Sheet, place: Frame, size: tuple[float, float], height: 
     if sheet.pixel < 0.8 and min(size) > 5 and rng.random() < 0.7:
         edge = look._replace(colour=_toned(look.colour, rng.choice([0.72, 1.2])), row_depth=0.0)
         rim = place.box(length - 0.4, width - 0.4)
-        sheet.line(edge, np.concatenate([rim, rim[:1]]), 0.4, look, height + 0.5)
+        sheet.line(edge, np.concatenate([rim, rim[:1]]), rng.uniform(0.25, 0.5), look, height + rng.uniform(0.3, 1.1))
     if min(size) > 8 and rng.random() < 0.6:
         a, b = rng.uniform(-0.3, 0.3) * length, rng.uniform(-0.25, 0.25) * width
         sheet.mark(
@@ -139,11 +176,12 @@ def furnish_flat(sheet: Sheet, place: Frame, size: tuple[float, float], height: 
     kind = rng.random()
     if kind < 0.25 and min(size) > 9:
         _skylights(sheet, place, size, height)
-    elif kind < 0.4 and min(size) > 9:
-        rows = np.arange(-0.38 * width, 0.38 * width, 2.2)
-        panels = [place.quad(-0.4 * length, b, 0.4 * length, b + 1.3) for b in rows]
+    elif kind < 0.42 and min(size) > 7:
+        start, end = rng.uniform(-0.42, -0.1), rng.uniform(0.1, 0.42)
+        rows = np.arange(-0.38 * width, rng.uniform(0, 0.38) * width, rng.uniform(1.5, 2.6))
+        panels = [place.quad(start * length, b, end * length, b + 1.1) for b in rows]
         sheet.mark(PANEL.turned(place.angle), panels, height + 0.3)
-    elif kind < 0.5 and min(size) > 12:
+    elif kind < 0.52 and min(size) > 12:
         pipe = METAL._replace(row_depth=0.0)
         line = place.at(
             np.array([(-0.4 * length, 0.1 * width), (0.1 * length, 0.1 * width), (0.1 * length, -0.35 * width)])

@@ -92,6 +92,9 @@ def _boat(sheet: Sheet, place: Frame, length: float) -> None:
         not part,
     )
     sheet.mark(GLASS, [place.quad(0.12 * length, -0.27 * width, 0.2 * length, 0.27 * width)], 1.8)
+    if rng.random() < 0.3:
+        awning = BODY._replace(colour=(DECKS + BOXES)[int(rng.integers(len(DECKS) + len(BOXES)))]).varied(rng, 0.15)
+        sheet.mark(awning, [place.quad(-0.46 * length, -0.36 * width, -0.16 * length, 0.36 * width)], 2.4)
 
 
 def _freighter(sheet: Sheet, place: Frame, length: float) -> None:
@@ -110,7 +113,7 @@ def _freighter(sheet: Sheet, place: Frame, length: float) -> None:
     if kind < 0.35:
         stacked(sheet, place, (back, front), width * 0.9, whole, rng.uniform(0.6, 1.0), 5.0)
     elif kind < 0.7:
-        count = int(rng.integers(2, 7))
+        count, spread = int(rng.integers(2, 7)), float(rng.choice([0.03, 0.25]))
         hatch = DECKS[int(rng.integers(len(DECKS)))]
         look = STEEL._replace(colour=hatch, nir=-1.0, row_depth=0.06, row_spacing=2.0, row_angle=place.angle).varied(
             rng
@@ -118,8 +121,10 @@ def _freighter(sheet: Sheet, place: Frame, length: float) -> None:
         edges = np.linspace(back, front, count + 1)
         for a0, a1 in pairwise(edges):
             gap = 0.12 * (a1 - a0)
+            tone = math.exp(rng.normal(0, spread))
+            mine = look._replace(colour=(look.colour[0] * tone, look.colour[1] * tone, look.colour[2] * tone))
             sheet.fill(
-                sheet.add(look, whole, sheet.part(), 6.2), place.quad(a0 + gap, -0.33 * width, a1 - gap, 0.33 * width)
+                sheet.add(mine, whole, sheet.part(), 6.2), place.quad(a0 + gap, -0.33 * width, a1 - gap, 0.33 * width)
             )
         crane = STEEL._replace(colour=(204, 190, 120))
         sheet.mark(crane, [place.spot(a, 0).box(1.6, 0.5 * width) for a in edges[1:-1]], 12.0)

@@ -44,7 +44,12 @@ def car(sheet: Sheet, place: Frame, colour: Colour | None = None) -> None:
     front, back, inner = (0.30 if van else 0.16) * length, -0.30 * length, 0.80 * w2
     window = sheet.add(WINDOW, whole, glass, height=1.2)
     sheet.fill(window, place.quad(back, -inner, front, inner), paint)
-    roof = sheet.add(look._replace(colour=_lighter(tint, 1.07)), whole, height=1.5)
+    top: Colour = _lighter(tint, 1.07)
+    other = rng.random()
+    if other < 0.2:
+        # Roofs of another colour: white against heat, black for looks or of glass.
+        top = (232, 232, 228) if other < 0.1 else (40, 42, 46)
+    roof = sheet.add(look._replace(colour=top), whole, height=1.5)
     a0 = back + (0.02 if van else 0.10) * length
     sheet.fill(roof, place.quad(a0, -0.9 * inner, front - 0.13 * length, 0.9 * inner), paint)
     if width > 6 * pixel:
@@ -54,6 +59,20 @@ def car(sheet: Sheet, place: Frame, colour: Colour | None = None) -> None:
             place.quad(-l2, -w2 * 0.8, -l2 + 0.12, w2 * 0.8),
         ]
         sheet.mark(lights, bars, 0.8)
+        _flank(sheet, place, (length, width), tint)
+
+
+def _flank(sheet: Sheet, place: Frame, size: tuple[float, float], tint: Colour) -> None:
+    """One side of the body and the bonnet's seam lie in shade: paint."""
+    rng, (l2, w2) = sheet.rng, (size[0] / 2, size[1] / 2)
+    if rng.random() < 0.5:
+        return
+    side, tone = (1 if rng.random() < 0.5 else -1), rng.uniform(0.4, 0.8)
+    b0, b1 = sorted((side * w2 * 0.98, side * w2 * rng.uniform(0.82, 0.92)))
+    shade = BODY._replace(colour=_lighter(tint, tone))
+    sheet.mark(
+        shade, [place.quad(-0.9 * l2, b0, 0.8 * l2, b1), place.quad(0.5 * l2, -0.7 * w2, 0.53 * l2, 0.7 * w2)], 0.9
+    )
 
 
 def lorry(sheet: Sheet, place: Frame, length: float = 0.0, colour: Colour | None = None) -> None:
@@ -69,10 +88,25 @@ def lorry(sheet: Sheet, place: Frame, length: float = 0.0, colour: Colour | None
     cab = sheet.add(BODY._replace(colour=PAINTS[int(rng.integers(len(PAINTS)))]), whole, sheet.part(), height=2.8)
     sheet.fill(cab, place.quad(l2 - 2.4, -w2 * 0.95, l2, w2 * 0.95))
     sheet.fill(load, place.quad(-l2, -w2, l2 - 2.7, w2))
+    if sheet.pixel < 0.6 and rng.random() < 0.4:
+        _load(sheet, place, (-l2, l2 - 2.7, w2), look.colour)
     gap = sheet.add(WINDOW, whole, height=1.2)
     sheet.fill(gap, place.quad(l2 - 2.75, -w2 * 0.8, l2 - 2.35, w2 * 0.8))
     if sheet.pixel < 0.5:
         sheet.mark(WINDOW, [place.quad(l2 - 0.55, -w2 * 0.8, l2 - 0.15, w2 * 0.8)], 2.3)
+
+
+def _load(sheet: Sheet, place: Frame, span: tuple[float, float, float], tint: Colour) -> None:
+    """An open lorry's freight, or a tarpaulin's bands: paint; ``span`` is from, to and half the width, in metres."""
+    rng, (a0, a1, w2) = sheet.rng, span
+    if rng.random() < 0.5:
+        tone = rng.uniform(0.35, 0.75)
+        inside = BODY._replace(colour=_lighter(tint, tone), grain=0.1, mottle=0.12)
+        sheet.mark(inside, [place.quad(a0 + 0.2, -0.85 * w2, a1 - 0.2, 0.85 * w2)], 2.9)
+    bands = np.arange(a0 + 0.6, a1 - 1.2, rng.uniform(1.5, 3.5))
+    band = BODY._replace(colour=LOADS[int(rng.integers(len(LOADS)))]).varied(rng, 0.1)
+    wide = rng.uniform(0.3, 1.1)
+    sheet.mark(band, [place.quad(a, -0.8 * w2, a + wide, 0.8 * w2) for a in bands.tolist()], 3.4)
 
 
 def bus(sheet: Sheet, place: Frame, colour: Colour | None = None) -> None:
@@ -85,10 +119,13 @@ def bus(sheet: Sheet, place: Frame, colour: Colour | None = None) -> None:
     tint = colour or PAINTS[int(rng.integers(len(PAINTS)))]
     look = BODY._replace(colour=tint).varied(rng, 0.04)
     sheet.fill(sheet.add(look, whole, height=3.1), place.quad(-l2, -w2, l2, w2))
-    light = look._replace(colour=_lighter(tint, 1.16))
+    light = look._replace(colour=_lighter(tint, 1.16) if rng.random() < 0.6 else (228, 229, 226))
     sheet.mark(light, [place.quad(-l2 + 0.5, -w2 * 0.62, l2 - 0.8, w2 * 0.62)], 3.2)
-    hatch = look._replace(colour=_lighter(tint, 0.72))
+    hatch = look._replace(colour=_lighter(light.colour, rng.uniform(0.4, 0.8)))
     sheet.mark(hatch, [place.quad(a, -0.4, a + 0.8, 0.4) for a in (-0.3 * length, 0.0, 0.28 * length)], 3.3)
+    if rng.random() < 0.5:
+        a = rng.choice([-0.42, -0.1, 0.1]) * length
+        sheet.mark(BODY._replace(colour=(196, 198, 198)), [place.quad(a, -0.7, a + rng.uniform(1.4, 2.6), 0.7)], 3.5)
     if sheet.pixel < 0.5:
         sheet.mark(WINDOW, [place.quad(l2 - 0.4, -w2 * 0.9, l2, w2 * 0.9)], 2.6)
 
