@@ -8,13 +8,26 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geoalps.errors import GeoalpsError, OptionError, PluginError
 from geoalps.protocols import EmbeddingMap, Encoder, Image, Mask, PooledEmbeddings, Segmenter
 from geoalps.segments import Segments
+
+WITH_SHAPE = EntryPoint("with_shape", "geoalps.models.with_shape:with_shape", "geoalps.descriptors")
+"""What the option of that name does to a segmenter."""
+
+
+@runtime_checkable
+class Describing(Protocol):
+    """A segmenter that says more of segments than their embedding, its own or an encoder's."""
+
+    def describe(self, image: Image, valid: Mask, segments: Segments) -> NDArray[np.float32]:
+        """(n, columns) float32 of n segments of a window, none of them empty, to be appended to their embeddings."""
+        ...
 
 
 def names(group: str = "segmenters") -> list[str]:
@@ -25,11 +38,20 @@ def names(group: str = "segmenters") -> list[str]:
 def load_segmenter(segmenter: str | Segmenter, options: Mapping[str, Any] | None = None) -> Segmenter:
     """A segmenter by name with its options, or the object that was given.
 
+    Args:
+        segmenter: name of an installed one, or an object that is one.
+        options: of the segmenter. ``with_shape`` is one of every segmenter, of objects too: when True, hand-made
+            descriptors are appended to each object's embedding (:func:`geoalps.models.with_shape.with_shape`).
+
     Raises:
         PluginError: no such name, it cannot be imported, or what it makes is no segmenter.
-        OptionError: an option it does not know.
+        OptionError: an option it does not know, or one that is given beside an object.
     """
-    given = sorted(key for key, value in (options or {}).items() if value is not None)
+    options = dict(options or {})
+    shape = options.pop("with_shape", None)
+    if shape not in (None, True, False):
+        raise OptionError(f"with_shape is {shape!r}; allowed are true and false")
+    given = sorted(key for key, value in options.items() if value is not None)
     if given and not isinstance(segmenter, str):
         raise OptionError(
             f"option {given[0]!r} is given beside a segmenter that is made already; give it when making it"
@@ -37,7 +59,18 @@ def load_segmenter(segmenter: str | Segmenter, options: Mapping[str, Any] | None
     made = _load("segmenters", segmenter, options) if isinstance(segmenter, str) else segmenter
     if not isinstance(made, Segmenter):
         raise PluginError(f"{made!r} is no segmenter: it lacks segment(image, valid), partition or identity")
-    return made
+    return WITH_SHAPE.load()(made) if shape else made
+
+
+def refuse_twice(segmenter: Segmenter, encoder: Encoder | None) -> None:
+    """Refuse to append to an embedding the columns that it consists of, with an OptionError."""
+    identity = segmenter.identity
+    columns = identity.get("with_shape", {}).get("columns")
+    if encoder is None and columns is not None and identity.get("embedding") == columns:
+        raise OptionError(
+            f"--with-shape adds nothing to the embedding of {identity.get('name')!r}, which consists of these "
+            "descriptors; leave it out, or give an --encoder or another --segmenter"
+        )
 
 
 def load_encoder(encoder: str | Encoder, options: Mapping[str, Any] | None = None) -> Encoder:
@@ -108,6 +141,14 @@ def check_map(name: str, image: Image, embedding: Any) -> EmbeddingMap:
             f"{name!r} returned an embedding map of {embedding.shape} pixels for a window of {image.shape[:2]}"
         )
     return embedding
+
+
+def check_description(name: str, segments: Segments, values: Any) -> NDArray[np.float32]:
+    """A finite row for every segment, or a PluginError."""
+    _check_array(name, values, 2)
+    if len(values) != len(segments):
+        raise PluginError(f"segmenter {name!r} described {len(values)} of {len(segments)} segments")
+    return np.asarray(values, np.float32)
 
 
 def _check_array(name: str, values: Any, ndim: int) -> None:

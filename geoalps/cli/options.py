@@ -107,6 +107,12 @@ segmenting = together(
     ),
     click.option("--encoder", help="Installed plug-in whose embeddings replace the segmenter's."),
     click.option(
+        "--with-shape",
+        is_flag=True,
+        help="Append colour, gradient, texture, ring contrast, size and shape of each object to its embedding; "
+        "together they weigh as much as it. Refused for regions without an --encoder, whose embedding is just these.",
+    ),
+    click.option(
         "--max-area-fraction",
         type=click.FloatRange(0, 1, min_open=True),
         default=0.3,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from glob import glob
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from rich.console import Console
 
 from geoalps.cli.options import announce, segmenter_options, workers
 from geoalps.cli.progress import progress_for
-from geoalps.errors import ProductError, SceneError
+from geoalps.errors import OptionError, ProductError, SceneError
 from geoalps.grid import TileGrid
 from geoalps.io.product import Product
 from geoalps.io.scene import Scene, open_scene
@@ -43,8 +45,12 @@ def _stretch(scenes: list[Scene], given: dict[str, Any]) -> Stretch:
         return fit_stretch(seen, given["stretch_mode"], given["percentiles"], given["decibel"])
 
 
-def _segmenter(given: dict[str, Any]) -> dict[str, Any]:
-    """The segmenter's options that were given."""
+def _segmenter(given: dict[str, Any], stage: Callable[..., Any]) -> dict[str, Any]:
+    """The segmenter's options that were given; an OptionError for one that is an argument of the stage."""
+    own = {*signature(stage).parameters, "with_shape"}
+    wrong = [name for name, _ in given["options"] if name in own]
+    if wrong:
+        raise OptionError(f"--option {wrong[0]} is no option of a segmenter; see --help for options of the command")
     return segmenter_options(given["checkpoint"], given["model"], given["device"], given["options"])
 
 
@@ -79,11 +85,12 @@ def run_tile_label(talk: Console, names: tuple[str, ...], output: Path | None, g
         products = tile_label_scenes(
             scenes, [output] if alone and output else output, given["classes"], class_model=given["class_model"],
             tile_size=given["tile_size"], margin=given["margin"], segmenter=given["segmenter"],
-            encoder=given["encoder"], stretch=None if given["class_model"] else _stretch(scenes, given),
+            encoder=given["encoder"], with_shape=given["with_shape"] or None,
+            stretch=None if given["class_model"] else _stretch(scenes, given),
             normalisation=given["normalisation"], seed=given["seed"], min_area=given["min_area"],
             simplify=given["simplify"], max_area_fraction=given["max_area_fraction"], on_error=given["on_error"],
             workers=workers(given), threads=given["threads"], overwrite=given["overwrite"], progress=progress,
-            **_segmenter(given),
+            **_segmenter(given, tile_label_scenes),
         )  # fmt: skip
     for product in products:
         if given["clean"]:
@@ -100,7 +107,7 @@ def run_segment(talk: Console, path: str, output: Path | None, given: dict[str, 
             scene, _grid(scene, given), given["segmenter"], path=output, encoder=given["encoder"],
             stretch=_stretch([scene], given), max_area_fraction=given["max_area_fraction"], on_error=given["on_error"],
             workers=workers(given), threads=given["threads"], overwrite=given["overwrite"], progress=progress,
-            **_segmenter(given),
+            with_shape=given["with_shape"], **_segmenter(given, stages.segment),
         )  # fmt: skip
     click.echo(str(store.path))
 

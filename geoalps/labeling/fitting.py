@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +98,7 @@ def fit(
     progress = progress or Silence()
     progress.start("fit", PASSES + 1)
     count, mean, covariance = _moments(population)
-    scaling = Normalisation.fit(normalisation, mean, covariance)
+    scaling = Normalisation.fit(normalisation, mean, covariance, appended=_appended(stores[0]))
     source = {
         "segmenter": stores[0].adapted or stores[0].fingerprint["segmenter"],
         "encoder": stores[0].fingerprint["encoder"],
@@ -133,6 +134,23 @@ def _same_embedding(stores: list[Store]) -> None:
             raise OptionError(
                 f"the stores were made with different {part}s ({', '.join(map(str, sorted(found, key=str)))})"
             )
+    if any(_described(store) != _described(stores[0]) for store in stores):
+        raise OptionError("some stores were made --with-shape and some without; segment all of them alike")
+
+
+def _described(store: Store) -> Mapping[str, Any] | None:
+    """What hand-made descriptors are appended to a store's embeddings, and by which revision; None without them."""
+    found: Mapping[str, Any] | None = store.fingerprint["segmenter"].get("with_shape")
+    return found
+
+
+def _appended(store: Store) -> int:
+    """How many columns the normalisation takes for a group beside the embedding proper.
+
+    Further bands are one with the descriptors; without descriptors they stay with the embedding.
+    """
+    shape = _described(store)
+    return len(shape["columns"]) + len(store.fingerprint["spectra"]["bands"]) if shape else 0
 
 
 def _moments(population: _Population) -> tuple[int, NDArray[np.float64], NDArray[np.float64]]:

@@ -32,7 +32,7 @@ from geoalps.labeling.stages import (
 )
 from geoalps.labeling.tasks import Progress
 from geoalps.labeling.workers import WorkersLike, working
-from geoalps.plugins import load_encoder, load_segmenter
+from geoalps.plugins import load_encoder, load_segmenter, refuse_twice
 from geoalps.protocols import Encoder, Segmenter
 
 
@@ -71,6 +71,7 @@ def tile_label_scenes(
     margin: int = 128,
     segmenter: str | Segmenter = "regions",
     encoder: str | Encoder | None = None,
+    with_shape: bool | None = None,
     stretch: Stretch | None = None,
     normalisation: str = "zscore",
     seed: int = 0,
@@ -102,6 +103,9 @@ def tile_label_scenes(
         margin: pixels read around a core.
         segmenter: see :func:`segment`; so for encoder, max_area_fraction, on_error, workers, threads and progress.
         encoder: replaces the segmenter's embedding.
+        with_shape: append hand-made descriptors (colour, gradient, texture, ring contrast, size and shape) to the
+            embedding of each object, whoever made it. They are z-scored and weigh, together, as much as all of it.
+            None is as the class model says, else not. Refused for the embedding of ``regions``, which is they.
         normalisation: see :func:`fit_classes`.
         seed: of the clustering's random numbers.
         min_area: see :func:`label`.
@@ -120,7 +124,7 @@ def tile_label_scenes(
     with ExitStack() as stack:
         buildings = [stack.enter_context(building_in(folder, overwrite)) for folder in folders]
         model = ClassModel.load(Path(class_model)) if isinstance(class_model, str | Path) else class_model
-        shared = _Shared.of(opened, grids, model, segmenter, encoder, stretch, options, on_error)
+        shared = _Shared.of(opened, grids, model, segmenter, encoder, with_shape, stretch, options, on_error)
         at_work = stack.enter_context(working(workers, threads))
         watch = Stopwatch()
         with watch("segment"):
@@ -182,6 +186,7 @@ class _Shared:
         model: ClassModel | None,
         segmenter: str | Segmenter,
         encoder: str | Encoder | None,
+        with_shape: bool | None,
         stretch: Stretch | None,
         options: Mapping[str, Any],
         on_error: OnError,
@@ -191,12 +196,16 @@ class _Shared:
         if isinstance(segmenter, str) and segmenter == fitted.get("name"):
             said = {key: value for key, value in options.items() if value is not None}
             options = {**fitted.get("options", {}), **said}
-        chosen = load_segmenter(segmenter, options)
+        if with_shape and model is not None and "with_shape" not in fitted:
+            raise OptionError("the class model was fitted without --with-shape; leave it out, or fit another model")
+        shape = "with_shape" in fitted if with_shape is None else with_shape
+        chosen = load_segmenter(segmenter, {**options, "with_shape": shape})
         extra = load_encoder(encoder) if encoder is not None else None
         if model is not None:
             check_model(model, {"segmenter": chosen.identity, "encoder": extra.identity if extra else None})
             found = stretch or Stretch.from_json(model.source["stretch"])
             return cls(chosen, extra, found, [Spectra.as_fitted(scene, model.source["spectra"]) for scene in scenes])
+        refuse_twice(chosen, extra)
         seen = [scene.forgiving() for scene in scenes] if on_error == "skip" else list(scenes)
         with naming_tiles(seen, grids):
             return cls(chosen, extra, stretch or fit_stretch(seen), Spectra.fit(seen))

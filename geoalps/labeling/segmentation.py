@@ -18,7 +18,7 @@ from geoalps.labeling.pool import pool
 from geoalps.labeling.seams import Sight
 from geoalps.labeling.spectra import Spectra
 from geoalps.labeling.tasks import Progress, Stage, Workers
-from geoalps.plugins import check_map, check_result
+from geoalps.plugins import Describing, check_description, check_map, check_result, refuse_twice
 from geoalps.protocols import Adaptive, Encoder, PooledEmbeddings, Segmenter
 from geoalps.segments import Segments
 
@@ -44,6 +44,9 @@ class TileSegmentation:
     skip: bool
     """Whether pixels that cannot be read are taken for nodata."""
 
+    def __post_init__(self) -> None:
+        refuse_twice(self.segmenter, self.encoder)
+
     def __call__(self, tile: Tile) -> None:
         """Write one tile's record.
 
@@ -56,7 +59,7 @@ class TileSegmentation:
         self.store.write(tile, record)
 
     def record(self, tile: Tile) -> TileRecord:
-        """One encoder pass, the gate, empty masks dropped and counted, the rest pooled."""
+        """One encoder pass, the gate, empty masks dropped and counted, the rest pooled and described."""
         image, valid = self.scene.read_rgb(tile.window, self.stretch)
         lost = sum(part.area for part in self.scene.unreadable(tile.window)) if self.skip else 0
         name = str(self.segmenter.identity.get("name", type(self.segmenter).__name__))
@@ -67,6 +70,9 @@ class TileSegmentation:
         kept = ~(empty | gated)
         segments = segments.take(kept)
         values = embedding.values[kept] if isinstance(embedding, PooledEmbeddings) else pool(segments, embedding)
+        if isinstance(self.segmenter, Describing):
+            described = check_description(name, segments, self.segmenter.describe(image, valid, segments))
+            values = np.concatenate([values, described], 1)
         if self.spectra.bands and len(segments):
             values = np.concatenate([values, self.spectra.means(segments, tile.window)], 1)
         info = {"empty": int(empty.sum()), "gated": int(gated.sum()), "valid": int(valid.sum())}
