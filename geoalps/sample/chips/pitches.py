@@ -88,16 +88,15 @@ def football(sheet: Sheet, place: Frame, length: float, width: float) -> None:
     _lines(sheet, place, strokes, 0.15 if sheet.pixel < 0.4 else 0.3, turf, whole)
 
 
-def court(sheet: Sheet, place: Frame, game: str, colours: tuple[Colour, Colour], whole: int | None = None) -> None:
-    """A ``tennis`` or ``basketball`` court: an inner field and its apron, both parts of one pitch."""
+def court(sheet: Sheet, place: Frame, game: str, colours: tuple[Colour, Colour]) -> None:
+    """A ``tennis`` or ``basketball`` court: a field, which is the thing, as data sets outline it, and its apron."""
     length, width, out, side = (23.8, 11.0, 5.5, 3.2) if game == "tennis" else (28.0, 15.0, 2.0, 2.0)
     if not sheet.sees(place.x, place.y, length):
         return
     base = Look(colours[0], -1.0, None, grain=0.025, mottle=0.03, patch=0.05, drift=0.04, sar=-14)
-    whole = sheet.whole(PITCH) if whole is None else whole
-    sheet.fill(sheet.add(base, whole), place.box(length + 2 * out, width + 2 * side))
-    inner = base.tinted(colours[1])
-    sheet.fill(sheet.add(inner, whole, sheet.part()), place.box(length, width))
+    sheet.lay(place.box(length + 2 * out, width + 2 * side), base, PAVEMENT)
+    whole, inner = sheet.whole(PITCH), base.tinted(colours[1])
+    sheet.fill(sheet.add(inner, whole), place.box(length, width))
     l2, w2 = length / 2, width / 2
     strokes = [_rect(-l2, -w2, l2, w2)]
     if game == "tennis":
