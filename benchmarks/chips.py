@@ -26,12 +26,14 @@ from geoalps.sample.chips import CAMERAS, KINDS  # noqa: E402
 
 SHOWN = (
     ("urban", "aerial", 0.25, 700), ("port", "aerial", 0.8, 1001), ("industry", "web", 0.5, 702),
-    ("airport", "satellite", 0.5, 303), ("sport", "aerial", 0.5, 1004), ("parking", "drone", 0.12, 705),
+    ("airport", "satellite", 0.5, 303), ("sport", "aerial", 0.5, 1006), ("parking", "drone", 0.12, 708),
     ("rural", "satellite", 0.6, 706), ("orchard", "aerial", 0.2, 1007), ("forest", "drone", 0.12, 708),
-    ("water", "aerial", 0.7, 709), ("solar", "satellite", 0.25, 710), ("bare", "aerial", 0.2, 1011),
+    ("water", "aerial", 0.7, 711), ("solar", "satellite", 0.25, 710), ("bare", "aerial", 0.2, 1011),
     ("urban", "panchromatic", 0.5, 712), ("urban", "infrared", 0.35, 713), ("port", "sar", 0.8, 714),
     ("sport", "grey", 0.6, 1015), ("rural", "satellite", 5.0, 1016), ("water", "infrared", 8.0, 1017),
-    ("urban", "satellite", 4.0, 1018), ("solar", "web", 3.0, 719),
+    ("urban", "satellite", 4.0, 1018), ("solar", "web", 3.0, 719), ("settlement", "satellite", 0.2, 3002),
+    ("settlement", "aerial", 0.25, 3003), ("settlement", "drone", 0.12, 3006),
+    ("settlement", "panchromatic", 0.35, 3001), ("settlement", "satellite", 4.0, 3005),
 )  # fmt: skip
 """Kind, sensor, pixel size in metres and seed of the contact sheet's chips."""
 COLUMNS, SIDE, GAP, COLOURS = 5, 164, 4, 96

@@ -60,7 +60,7 @@ class Store:
     """A directory of tile records; see the module's docstring."""
 
     path: Path
-    """The directory."""
+    """The directory; absolute when made by :meth:`create` or :meth:`open`, since workers start in others."""
     fingerprint: Mapping[str, Any]
     """JSON: scene, grid, stretch, segmenter, encoder, gate."""
 
@@ -72,7 +72,7 @@ class Store:
             StoreError: there is one with another fingerprint, tiles in it, and ``overwrite`` is False; it names what
                 differs. Or the directory cannot be written.
         """
-        store = cls(path, json.loads(json.dumps({"format": FORMAT, **fingerprint})))
+        store = cls(path.absolute(), json.loads(json.dumps({"format": FORMAT, **fingerprint})))
         manifest, tiles = path / "manifest.json", path / "tiles"
         differs = store._differs(_read_manifest(manifest)) if manifest.exists() else ["manifest.json is gone"]
         if differs and not overwrite and any(tiles.glob(f"*/*{WHOLE}")):
@@ -91,7 +91,7 @@ class Store:
             tiles.mkdir(exist_ok=True)
         except (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
             raise StoreError(f"cannot write to {path} ({error.strerror}); use -o for another directory") from error
-        return store if differs else cls(path, _read_manifest(manifest))
+        return store if differs else cls(store.path, _read_manifest(manifest))
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -109,7 +109,7 @@ class Store:
             raise StoreError(
                 f"{path} is a store of format {found['format']}, this version reads {FORMAT}; segment the scene again"
             )
-        return cls(path, found)
+        return cls(path.absolute(), found)
 
     @property
     def grid(self) -> TileGrid:

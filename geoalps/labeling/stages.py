@@ -30,7 +30,7 @@ from geoalps.labeling.segmentation import TileSegmentation, adapt, naming_tile, 
 from geoalps.labeling.spectra import Spectra
 from geoalps.labeling.tasks import Progress, Silence
 from geoalps.labeling.workers import WorkersLike, working
-from geoalps.plugins import load_encoder, load_segmenter
+from geoalps.plugins import load_encoder, load_segmenter, refuse_twice
 from geoalps.protocols import Encoder, Segmenter
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def segment(
     *,
     path: str | Path | None = None,
     encoder: str | Encoder | None = None,
+    with_shape: bool = False,
     stretch: Stretch | None = None,
     spectra: Spectra | None = None,
     max_area_fraction: float = MAX_AREA_FRACTION,
@@ -81,6 +82,8 @@ def segment(
         segmenter: name of an installed segmenter, or an object that is one.
         path: the store's directory; ``NAME_labels/work`` beside the scene by default.
         encoder: replaces the segmenter's own embedding.
+        with_shape: append hand-made descriptors (colour, gradient, texture, ring contrast, size and shape) to the
+            embedding of each object, whoever made it. Refused for the embedding of ``regions``, which is they.
         stretch: to uint8; fitted on the scene by default.
         spectra: bands whose means are appended to the embeddings; by default those beyond the three that a
             segmenter sees, unless the scene was opened with bands of the caller's choice.
@@ -112,8 +115,9 @@ def segment(
             f"{scene.name} of {grid.shape[0]} x {grid.shape[1]} pixels would be {grid.rows * grid.cols} tiles; at most "
             f"{MOST_TILES} are allowed: use a larger --tile-size, or crop the scene"
         )
-    chosen = load_segmenter(segmenter, options)
+    chosen = load_segmenter(segmenter, {**options, "with_shape": with_shape})
     extra = load_encoder(encoder) if encoder is not None else None
+    refuse_twice(chosen, extra)
     _warn_of_no_crs(scene)
     skip = on_error == "skip"
     scene = scene.forgiving() if skip else scene
@@ -245,6 +249,8 @@ def check_model(model: ClassModel, source: Mapping[str, Any]) -> None:
         fitted, here = model.source.get(part) or {}, json.loads(json.dumps(dict(source.get(part) or {})))
         # options may differ: they change which segments there are, not what an embedding means
         differ = sorted(key for key in {*fitted, *here} - {"options"} if fitted.get(key) != here.get(key))
+        if differ == ["with_shape"]:
+            raise OptionError(_shape_differs("with_shape" in fitted, "with_shape" in here))
         if differ:
             key = "name" if "name" in differ else differ[0]
             what = part if key == "name" else f"{part} {key}"
@@ -252,3 +258,17 @@ def check_model(model: ClassModel, source: Mapping[str, Any]) -> None:
                 f"the class model was fitted with {what} {fitted.get(key)!r}, the scene is segmented with "
                 f"{here.get(key)!r}; segment with the model's, or fit another model"
             )
+
+
+def _shape_differs(fitted: bool, here: bool) -> str:
+    """What to say when the class model, the scene, or both in different ways, have descriptors appended."""
+    if fitted and here:
+        return (
+            "the class model and the scene have descriptors of different versions (--with-shape); segment the scene "
+            "again, or fit another model"
+        )
+    said, other = ("with", "without") if fitted else ("without", "with")
+    return (
+        f"the class model was fitted {said} --with-shape, the scene is segmented {other} it; segment {said} it, or fit "
+        "another model"
+    )

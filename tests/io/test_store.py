@@ -1,6 +1,8 @@
 """The store: round trips, and every way in which it can be wrong."""
 
 import json
+import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -97,3 +99,20 @@ def test_the_adapted_segmenter_is_kept_until_the_store_is_made_anew(store):
     store.keep_adapted({"name": "plain", "altitude": 3.5})
     assert Store.open(store.path).adapted == {"name": "plain", "altitude": 3.5}
     assert Store.create(store.path, {**FINGERPRINT, "stretch": 1}, overwrite=True).adapted is None
+
+
+def test_a_store_is_found_from_any_directory_and_by_the_name_it_was_given(tmp_path, monkeypatch):
+    (tmp_path / "disk" / "far").mkdir(parents=True)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "link").symlink_to(tmp_path / "disk" / "far", target_is_directory=True)
+    monkeypatch.chdir(tmp_path / "here")
+    # after a link, .. is not the directory that the link is in
+    given = Path("link") / ".." / "work"
+    made, again = Store.create(given, FINGERPRINT), Store.create(given, FINGERPRINT)
+    opened = pickle.loads(pickle.dumps(Store.open(given)))  # noqa: S301 - our own
+    monkeypatch.chdir("/")
+    for store in (made, again, opened):
+        assert store.path == tmp_path / "here" / given
+    made.write(made.grid[0, 0], record())
+    assert (tmp_path / "disk" / "work" / "tiles" / "r00000" / "r00000c00000.parquet").exists()
+    assert len(opened.read(opened.grid[0, 0]).segments) == len(record().segments)

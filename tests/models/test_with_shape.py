@@ -3,7 +3,7 @@
 import json
 import pickle
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -296,7 +296,7 @@ def test_the_next_scene_is_described_as_the_class_model_was(scene, tmp_path):
     assert "with_shape" in second.run()["segmenter"]
     for one, other in zip(pixels_of(first.path), pixels_of(second.path), strict=True):
         assert np.array_equal(one, other)
-    with pytest.raises(OptionError, match="with_shape"):
+    with pytest.raises(OptionError, match="with --with-shape, the scene is segmented without it; segment with it"):
         ga.tile_label(scene.path, tmp_path / "c", with_shape=False, **again)
     ga.tile_label(scene.path, tmp_path / "d", 4, segmenter=Windows(), tile_size=64, margin=16)
     with pytest.raises(OptionError, match="fitted without --with-shape"):
@@ -304,8 +304,22 @@ def test_the_next_scene_is_described_as_the_class_model_was(scene, tmp_path):
     stores = [Store.open(tmp_path / name / "work") for name in "ad"]
     with pytest.raises(OptionError, match="some stores were made --with-shape"):
         ga.fit_classes(stores, 4)
-    with pytest.raises(OptionError, match="with_shape"):
-        ga.label(stores[0], ClassModel.load(tmp_path / "d"), tmp_path / "f")
+    without = ClassModel.load(tmp_path / "d")
+    with pytest.raises(OptionError, match="without --with-shape, the scene is segmented with it; segment witho") as no:
+        ga.label(stores[0], without, tmp_path / "f")
+    assert len(str(no.value)) < 150
+    assert not (tmp_path / "f").exists()
+
+
+def test_a_class_model_of_another_revision_is_refused_in_few_words(scene, tmp_path):
+    given = {"segmenter": Windows(), "with_shape": True, "tile_size": 64, "margin": 16}
+    product = ga.tile_label(scene.path, tmp_path / "a", 4, **given)
+    model = ClassModel.load(product.path)
+    segmenter = {**model.source["segmenter"], "with_shape": {"revision": 0, "columns": list(NAMES)}}
+    older = replace(model, source={**model.source, "segmenter": segmenter})
+    with pytest.raises(OptionError, match="descriptors of different versions") as refused:
+        ga.label(Store.open(product.path / "work"), older, tmp_path / "b")
+    assert len(str(refused.value)) < 150
 
 
 # What is refused
@@ -317,6 +331,7 @@ def test_regions_are_refused_but_not_with_an_encoder(scene, tmp_path):
     assert not (tmp_path / "a").exists()
     with pytest.raises(OptionError, match="--with-shape adds nothing"):
         ga.segment(scene.path, path=tmp_path / "b", with_shape=True)
+    assert not (tmp_path / "b").exists()
     given = {"encoder": Blurred(), "tile_size": 96, "margin": 16}
     product = ga.tile_label(scene.path, tmp_path / "c", 4, with_shape=True, regions_per_mpx=3000, **given)
     # the segmenter is adapted to the scene, and stays so for the next one
