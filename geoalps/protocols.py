@@ -75,8 +75,13 @@ class Segmenter(Protocol):
 class Adaptive(Protocol):
     """A segmenter that looks at some windows of a scene before it begins, so that it treats all tiles alike."""
 
-    def adapted(self, samples: Iterable[tuple[Image, Mask]]) -> Segmenter:
-        """A segmenter whose ``identity`` holds what was learnt from the samples, (image, valid) each."""
+    def adapted(self, samples: Iterable[tuple[Image, Mask]], pixel_size: float | None = None) -> Segmenter:
+        """A segmenter whose ``identity`` holds what was learnt from the scene.
+
+        Args:
+            samples: (image, valid) of some windows.
+            pixel_size: side of a pixel on the ground in metres; None where the scene does not say where it is.
+        """
         ...
 
 

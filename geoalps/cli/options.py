@@ -97,6 +97,11 @@ segmenting = together(
         type=click.Choice(["vit_b", "vit_l", "vit_h"]),
         help="Which SAM to download once when there is no --checkpoint. [default: vit_b]",
     ),
+    click.option(
+        "--granularity",
+        type=click.FloatRange(0.01, 100),
+        help="From coarse, such as 0.3, to fine, such as 3 (regions). [default: 1]",
+    ),
     click.option("--device", help="auto, cpu, cuda or cuda:1 (sam). [default: auto]"),
     click.option(
         "--option",
@@ -180,11 +185,8 @@ def workers(given: dict[str, Any]) -> int | str | None:
     return chosen
 
 
-def segmenter_options(
-    checkpoint: str | None, model: str | None, device: str | None, options: tuple[tuple[str, Any], ...]
-) -> dict[str, Any]:
+def segmenter_options(named: dict[str, Any], options: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
     """The segmenter's options that were given."""
-    named = {"checkpoint": checkpoint, "model": model, "device": device}
     return {**{name: value for name, value in named.items() if value is not None}, **dict(options)}
 
 
@@ -198,8 +200,8 @@ def announce(talk: Console, segmenter: str) -> None:
     from geoalps.plugins import names
 
     other = {
-        "regions": "needs no weights; for Segment Anything: --segmenter sam (375 MB once) or --checkpoint",
-        "sam": "Segment Anything; for a run without weights: --segmenter regions",
+        "regions": "needs no download; for Segment Anything: --segmenter sam (375 MB once) or --checkpoint",
+        "sam": "Segment Anything; for a run without a download: --segmenter regions",
     }.get(segmenter, "an installed plug-in; built in are regions and sam")
     if segmenter in names():
         talk.print(f"segmenter: {segmenter} ({other})", highlight=False)

@@ -51,7 +51,8 @@ def _segmenter(given: dict[str, Any], stage: Callable[..., Any]) -> dict[str, An
     wrong = [name for name, _ in given["options"] if name in own]
     if wrong:
         raise OptionError(f"--option {wrong[0]} is no option of a segmenter; see --help for options of the command")
-    return segmenter_options(given["checkpoint"], given["model"], given["device"], given["options"])
+    named = {name: given[name] for name in ("checkpoint", "model", "device", "granularity")}
+    return segmenter_options(named, given["options"])
 
 
 RASTERS = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".png", ".jpg")

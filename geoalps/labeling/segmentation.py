@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -169,9 +170,17 @@ def adapt(segmenter: Segmenter, scene: Scene, stretch: Stretch, store: Store) ->
     """The segmenter after it looked at the scene, when it is one that does; the same one after a restart."""
     if not isinstance(segmenter, Adaptive):
         return segmenter
-    adapted = segmenter.adapted(scene.read_rgb(window, stretch) for window in sample_windows(scene.shape))
+    samples = (scene.read_rgb(window, stretch) for window in sample_windows(scene.shape))
+    adapted = segmenter.adapted(samples, ground_pixel(scene))
     store.keep_adapted(adapted.identity)
     return adapted
+
+
+def ground_pixel(scene: Scene) -> float | None:
+    """Side in metres of the pixel in the middle of a scene, as a square; None without a CRS, or off the ground."""
+    row, col = (length // 2 for length in scene.shape)
+    area = float(scene.cell_area(Window(row, col, row + 1, col + 1)).ravel()[0]) if scene.crs else math.nan
+    return math.sqrt(area) if area > 0 else None
 
 
 def sample_windows(shape: tuple[int, int]) -> list[Window]:

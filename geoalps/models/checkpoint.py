@@ -27,7 +27,7 @@ from geoalps.errors import CheckpointError, OptionError
 if TYPE_CHECKING:
     from torch import Tensor
 
-WAY_OUT = "give --checkpoint FILE, or --segmenter regions, which needs no weights"
+WAY_OUT = "give --checkpoint FILE, or --segmenter regions, which needs no download"
 CHUNK = 1 << 20
 TIMEOUT = 30
 ATTEMPTS = 8

@@ -13,14 +13,16 @@ that two tiles that see the same ground build the same tree over it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+
+from geoalps.models.affinities import parted_pairs
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -46,13 +48,22 @@ class RegionGraph:
     """(c, n) float64: sum over the pixels of every channel."""
     edges: Int
     """(m, 2) int64: pairs of adjacent regions, smaller index first, sorted, each pair once."""
-    lengths: Float
-    """(m,) float64: pixel sides that the two have in common."""
-    contrasts: Float
-    """(m,) float64: sum of the gradient over those pixel sides."""
+    borders: Float
+    """(4, m) float64: of the common border the pixel sides, the sum of the gradient over them, the weight of the pairs
+    of pixels on both hands that a network was asked about, and the sum of their chances to be parted."""
 
     def __len__(self) -> int:
         return len(self.sizes)
+
+    @property
+    def lengths(self) -> Float:
+        """(m,) float64: pixel sides that the two have in common."""
+        return np.asarray(self.borders[0])
+
+    @property
+    def contrasts(self) -> Float:
+        """(m,) float64: sum of the gradient over those pixel sides."""
+        return np.asarray(self.borders[1])
 
     @property
     def means(self) -> Float:
@@ -74,15 +85,36 @@ class RegionGraph:
         flat = labels.ravel()
         sums = np.stack([np.bincount(flat, channel.ravel(), count + 1)[1:] for channel in values]).astype(float)
         one, two, across = (np.concatenate(part) for part in zip(*_sides(labels, gradient), strict=True))
-        edges, lengths, contrasts = _gather(one - 1, two - 1, count, np.ones(len(one)), across)
-        return cls(np.bincount(flat, minlength=count + 1)[1:].astype(float), sums, edges, lengths, contrasts)
+        edges, borders = _gather(one - 1, two - 1, count, np.ones(len(one)), across)
+        borders = np.concatenate([borders, np.zeros_like(borders)])
+        return cls(np.bincount(flat, minlength=count + 1)[1:].astype(float), sums, edges, borders)
+
+    def asked(self, labels: NDArray[np.int32], partings: NDArray[np.float32]) -> RegionGraph:
+        """The same graph with what a network says of the regions' borders.
+
+        Args:
+            labels: (h, w) int32, 1..n: which region each pixel is part of; 0 is nobody's.
+            partings: as of :func:`geoalps.models.affinity_net.partings`.
+        """
+        count = len(self.edges)
+        known = np.append(self.edges @ np.array([len(self), 1]), -1)
+        sums = np.zeros((2, count))
+        for one, two, weight, chance in parted_pairs(labels, partings):
+            key = (np.minimum(one, two).astype(np.int64) - 1) * len(self) + np.maximum(one, two) - 1
+            place = np.searchsorted(known[:-1], key)
+            # the ends of far pairs are often of regions that do not meet
+            met = known[place] == key
+            place = place[met]
+            sums[0] += weight * np.bincount(place, minlength=count)
+            sums[1] += weight * np.bincount(place, chance[met], count)
+        return replace(self, borders=np.concatenate([self.borders[:2], sums]))
 
     def merge(self, group: Int, count: int) -> RegionGraph:
         """Regions united by ``group``, (n,) int64 in 0..count-1."""
         sums = np.stack([np.bincount(group, channel, count) for channel in self.sums]).astype(float)
         first, second = group[self.edges[:, 0]], group[self.edges[:, 1]]
         apart = first != second
-        packed = _gather(first[apart], second[apart], count, self.lengths[apart], self.contrasts[apart])
+        packed = _gather(first[apart], second[apart], count, *self.borders[:, apart])
         return RegionGraph(np.bincount(group, self.sizes, count).astype(float), sums, *packed)
 
     def colour_distances(self) -> Float:
@@ -113,12 +145,12 @@ def _sides(
         yield one[side], two[side], np.maximum(gradient[here][side], gradient[there][side])
 
 
-def _gather(one: Int, two: Int, count: int, *weights: NDArray[Any]) -> tuple[Int, Float, Float]:
-    """Unordered pairs, each once and sorted, with the sums of their weights."""
+def _gather(one: NDArray[Any], two: NDArray[Any], count: int, *weights: NDArray[Any]) -> tuple[Int, Float]:
+    """(m, 2) unordered pairs, each once and sorted, and (weights, m) the sums of their weights."""
     key = np.minimum(one, two).astype(np.int64) * count + np.maximum(one, two)
     unique, where = np.unique(key, return_inverse=True)
-    length, contrast = (np.bincount(where, weight, len(unique)).astype(float) for weight in weights)
-    return np.stack([unique // max(count, 1), unique % max(count, 1)], 1), length, contrast
+    sums = np.stack([np.bincount(where, weight, len(unique)).astype(float) for weight in weights])
+    return np.stack([unique // max(count, 1), unique % max(count, 1)], 1), sums
 
 
 def eliminate(graph: RegionGraph, smallest: int) -> tuple[RegionGraph, Int]:
@@ -155,7 +187,10 @@ def _cheapest(graph: RegionGraph, cost: Float) -> tuple[Int, Int]:
 
 @dataclass(frozen=True, eq=False)
 class RegionTree:
-    """Binary merging tree of n regions: nodes 0..n-1 are the regions, the root is the last node."""
+    """Binary merging tree of n regions: nodes 0..n-1 are the regions, the root is the last node.
+
+    Altitudes rise along every branch; from node to node they need not.
+    """
 
     parents: Int
     """(nodes,) int64: every node's parent, which comes after it; the root's is the root."""
@@ -174,22 +209,29 @@ class RegionTree:
         """
         nodes = len(self.parents)
         leaves = (nodes + 1) // 2
-        # the costliest merges are undone; nodes are sorted by altitude, so they are the last ones
+        # the costliest merges are undone; of merges alike the one higher up
+        rank = np.empty(nodes, np.int64)
+        rank[np.argsort(self.altitudes, kind="stable")] = np.arange(nodes)
         undone = max(min(regions, leaves) - 1, int(np.isinf(self.altitudes).sum()))
-        top = np.where(self.parents < nodes - undone, self.parents, np.arange(nodes))
+        top = np.where(rank[self.parents] < nodes - undone, self.parents, np.arange(nodes))
         while not np.array_equal(top, higher := top[top]):
             top = higher
         return np.asarray(np.unique(top[:leaves], return_inverse=True)[1], np.int64)
 
 
-def merge_tree(graph: RegionGraph) -> RegionTree:
-    """Merge reciprocal nearest neighbours until one region is left."""
+def merge_tree(graph: RegionGraph, order: Callable[[RegionGraph], Float] = RegionGraph.costs) -> RegionTree:
+    """Merge reciprocal nearest neighbours until one region is left.
+
+    Args:
+        graph: the tree's leaves.
+        order: (m,) costs across the edges of a graph; what costs less merges first.
+    """
     leaves = len(graph)
     parents = np.zeros(2 * leaves - 1, np.int64)
     heights = np.zeros(2 * leaves - 1)
     node, made = np.arange(leaves), leaves
     while len(graph.edges):
-        hubs, joined, cost = _stars(graph)
+        hubs, joined, cost = _stars(graph, order(graph))
         new = made + np.arange(len(hubs))
         made += len(hubs)
         heights[new] = cost
@@ -210,9 +252,8 @@ def merge_tree(graph: RegionGraph) -> RegionTree:
     return _sorted_tree(parents[:made], heights[:made], (made + 1) // 2)
 
 
-def _stars(graph: RegionGraph) -> tuple[Int, Int, Float]:
+def _stars(graph: RegionGraph, cost: Float) -> tuple[Int, Int, Float]:
     """One round of merges: (k,) hubs, (k,) regions that join them, (k,) costs; sorted by hub, then by cost."""
-    cost = graph.costs()
     best, rank = _cheapest(graph, cost)
     one, two = graph.edges.T
     mutual = np.flatnonzero((best[one] == np.arange(len(cost))) & (best[two] == np.arange(len(cost))))

@@ -7,7 +7,7 @@ two tiles that see the same ground cut it in the same basins.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from scipy import ndimage
 from geoalps.protocols import Image, Mask
 
 Float = NDArray[np.float32]
+Number = TypeVar("Number", bound=np.generic)
 
 
 def _srgb_to_linear() -> Float:
@@ -45,7 +46,7 @@ def lab(image: Image) -> Float:
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
-def fill_invalid(values: Float, valid: Mask) -> Float:
+def fill_invalid(values: NDArray[Number], valid: Mask) -> NDArray[Number]:
     """(c, h, w) values with every invalid pixel replaced by the nearest valid one, so that nodata makes no edge."""
     if valid.all() or not valid.any():
         return values

@@ -72,9 +72,9 @@ class WithShape:
 class AdaptiveWithShape(WithShape):
     """The same of an :class:`~geoalps.protocols.Adaptive` segmenter."""
 
-    def adapted(self, samples: Iterable[tuple[Image, Mask]]) -> WithShape:
+    def adapted(self, samples: Iterable[tuple[Image, Mask]], pixel_size: float | None = None) -> WithShape:
         """With the segmenter that looked at some windows of the scene."""
-        return with_shape(cast(Adaptive, self.segmenter).adapted(samples))
+        return with_shape(cast(Adaptive, self.segmenter).adapted(samples, pixel_size))
 
 
 def with_shape(segmenter: Segmenter) -> WithShape:

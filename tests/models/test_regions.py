@@ -90,7 +90,6 @@ def test_reciprocal_neighbours_give_wards_own_tree(monkeypatch):
         one, two = graph.sizes[graph.edges[:, 0]], graph.sizes[graph.edges[:, 1]]
         return one * two / (one + two) * graph.colour_distances() ** 2
 
-    monkeypatch.setattr(RegionGraph, "costs", ward)
     monkeypatch.setattr(hierarchy, "STAR", 0.0)
     rng = np.random.default_rng(3)
     count = 60
@@ -98,13 +97,13 @@ def test_reciprocal_neighbours_give_wards_own_tree(monkeypatch):
     edges = np.stack(np.triu_indices(count, 1), 1)
     sizes = rng.integers(1, 50, count).astype(float)
     ones = np.ones(len(edges))
-    graph = RegionGraph(sizes, rng.random((3, count)) * 100 * sizes, edges, ones, ones)
+    graph = RegionGraph(sizes, rng.random((3, count)) * 100 * sizes, edges, np.stack([ones, ones, 0 * ones, 0 * ones]))
     leaves = higra.UndirectedGraph(count)
     leaves.add_edges(graph.edges[:, 0], graph.edges[:, 1])
     tree, altitudes = higra.binary_partition_tree_ward_linkage(
         leaves, graph.means.T.copy(), graph.sizes, altitude_correction="max"
     )
-    ours = merge_tree(graph)
+    ours = merge_tree(graph, ward)
     assert np.sort(ours.altitudes) == pytest.approx(np.sort(altitudes))
     for regions in (2, 5, 20, 40):
         theirs = higra.labelisation_horizontal_cut_from_num_regions(tree, altitudes, regions)
@@ -226,7 +225,7 @@ def test_a_thousand_trees_around_one_soil_take_few_rounds(monkeypatch):
 def test_adapting_fixes_one_altitude_for_the_scene():
     image, truth = blocks((200, 240))
     valid = np.ones(truth.shape, bool)
-    segmenter = RegionSegmenter(regions_per_mpx=400)
+    segmenter = RegionSegmenter(regions_per_mpx=400, choice="cut")
     adapted = segmenter.adapted([(image, valid)])
     assert adapted.altitude is not None
     count = len(adapted.segment(image, valid)[0])
