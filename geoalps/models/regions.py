@@ -108,8 +108,8 @@ class RegionSegmenter:
         Raises:
             CheckpointError: a file of the weights is missing.
         """
-        options = asdict(self) | {"weights": {name: _digest(self.weights, name) for name in self._files}}
-        return {"name": "regions", "revision": 2, "options": options, "embedding": list(NAMES)}
+        models = {name: _digest(self.weights, name) for name in self._files}
+        return {"name": "regions", "revision": 2, "options": asdict(self), "models": models, "embedding": list(NAMES)}
 
     @property
     def _files(self) -> tuple[str, ...]:

@@ -26,9 +26,9 @@ APART, SCENES_FROM = 10_000_000, 5_000_000
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default="regions_weights",
               show_default=True, metavar="DIRECTORY", help="Where the two files go.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 1_000_000), default=0, show_default=True, help="Of everything drawn.")
-@click.option("--chips", type=click.IntRange(1, SCENES_FROM), default=3000, show_default=True,
+@click.option("--chips", type=click.IntRange(1, SCENES_FROM), default=4200, show_default=True,
               help="Chips that the affinity network learns from.")  # fmt: skip
-@click.option("--steps", type=click.IntRange(1), default=1400, show_default=True, help="Steps that it learns.")
+@click.option("--steps", type=click.IntRange(1), default=2000, show_default=True, help="Steps that it learns.")
 @click.option("--scenes", type=click.IntRange(1, SCENES_FROM), default=160, show_default=True,
               help="Larger chips that the scorer of regions learns from.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), help="Processor cores to use. [default: all]")

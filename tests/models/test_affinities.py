@@ -131,10 +131,10 @@ def test_weights_of_ones_own_are_used_and_named(net, tmp_path):
     save_net(net, tmp_path / NET_FILE, {})
     own = RegionSegmenter(weights=str(tmp_path), choice="cut")
     shipped = RegionSegmenter(choice="cut")
-    assert own.identity["options"]["weights"].keys() == {NET_FILE}
-    assert own.identity["options"]["weights"] != shipped.identity["options"]["weights"]
-    assert RegionSegmenter().identity["options"]["weights"].keys() == {NET_FILE, SCORER_FILE}
-    assert RegionSegmenter(choice="hand", affinity=False).identity["options"]["weights"] == {}
+    assert own.identity["models"].keys() == {NET_FILE}
+    assert own.identity["models"] != shipped.identity["models"]
+    assert RegionSegmenter().identity["models"].keys() == {NET_FILE, SCORER_FILE}
+    assert RegionSegmenter(choice="hand", affinity=False).identity["models"] == {}
     image = np.random.default_rng(4).integers(0, 256, (64, 64, 3), np.uint8)
     assert len(own.segment(image, np.ones((64, 64), bool))[0])
     with pytest.raises(CheckpointError, match=SCORER_FILE):
