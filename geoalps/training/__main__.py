@@ -26,18 +26,22 @@ APART, SCENES_FROM = 10_000_000, 5_000_000
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default="regions_weights",
               show_default=True, metavar="DIRECTORY", help="Where the two files go.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 1_000_000), default=0, show_default=True, help="Of everything drawn.")
-@click.option("--chips", type=click.IntRange(1, SCENES_FROM), default=4200, show_default=True,
+@click.option("--chips", type=click.IntRange(1, SCENES_FROM), default=3600, show_default=True,
               help="Chips that the affinity network learns from.")  # fmt: skip
-@click.option("--steps", type=click.IntRange(1), default=2000, show_default=True, help="Steps that it learns.")
+@click.option("--steps", type=click.IntRange(1), default=1600, show_default=True, help="Steps that it learns.")
 @click.option("--scenes", type=click.IntRange(1, SCENES_FROM), default=160, show_default=True,
               help="Larger chips that the scorer of regions learns from.")  # fmt: skip
-@click.option("--threads", type=click.IntRange(1), help="Processor cores to use. [default: all]")
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    help="Processes that draw chips; the network learns with one thread. [default: cores]",
+)
 @click.option("--overwrite", is_flag=True, help="Replace files that are there.")
 def command(output: Path, seed: int, chips: int, steps: int, scenes: int, threads: int | None, overwrite: bool) -> None:
     """Train the models of the regions segmenter on made chips, from nothing but a seed.
 
     Writes affinity_net.safetensors and choice.json, together, once both are trained. The same options give the same
-    weights, bit by bit, on the same machine; --threads is one of them. Use them with
+    weights, bit by bit, on the same kind of processor, whatever --threads. Use them with
 
     \b
       geoalps tile-label SCENE -o OUT -k 8 --option weights=DIRECTORY
@@ -82,9 +86,9 @@ def _train_net(draft: Path, stages: Stages, seed: int, count: int, steps: int, t
     stages.start("chips", count)
     chips = draw_chips(seeds, CHIP_SIZE, threads, stages.advance)
     stages.start("network", steps, "steps")
-    net = train_affinity(chips, steps, seed, threads, stages.advance)
+    net = train_affinity(chips, steps, seed, stages.advance)
     drawn = {"seeds": [seeds.start, seeds.stop], "chips": len(chips), "size": CHIP_SIZE, "steps": steps}
-    save_net(net, draft / NET_FILE, drawn | stages.record() | _made_by(seed, threads))
+    save_net(net, draft / NET_FILE, drawn | stages.record() | _made_by(seed))
 
 
 def _train_scorer(draft: Path, stages: Stages, seed: int, count: int, threads: int) -> None:
@@ -98,14 +102,14 @@ def _train_scorer(draft: Path, stages: Stages, seed: int, count: int, threads: i
     stages.start("scorer", EPOCHS, "passes")
     scorer = train_choice(nodes, seed, stages.advance)
     drawn = {"seeds": [first, first + count], "nodes": len(nodes), "size": SCENE_SIZE, "passes": EPOCHS}
-    text = scorer.to_json(drawn | stages.record() | _made_by(seed, threads))
+    text = scorer.to_json(drawn | stages.record() | _made_by(seed))
     (draft / SCORER_FILE).write_text(text, encoding="utf-8")
 
 
-def _made_by(seed: int, threads: int) -> dict[str, Any]:
+def _made_by(seed: int) -> dict[str, Any]:
     """What else the models depend on."""
     versions = {name: version(name) for name in ("geoalps", "numpy", "torch")}
-    return {"seed": seed, "threads": threads, "versions": versions | {"python": platform.python_version()}}
+    return {"seed": seed, "versions": versions | {"python": platform.python_version()}}
 
 
 if __name__ == "__main__":

@@ -96,16 +96,13 @@ def _ends(values: Tensor, offset: tuple[int, int]) -> tuple[Tensor, Tensor]:
     return shifted(values, offset)  # type: ignore[arg-type, return-value]
 
 
-def train_affinity(
-    chips: Chips, steps: int, seed: int, threads: int, tick: Callable[[float], None] = lambda _: None
-) -> AffinityNet:
-    """Train a network.
+def train_affinity(chips: Chips, steps: int, seed: int, tick: Callable[[float], None] = lambda _: None) -> AffinityNet:
+    """Train a network, with one thread: two are no quicker at maps this small, and would round otherwise.
 
     Args:
         chips: at least one.
         steps: of a batch each.
-        seed: of weights and augmentation; the same one gives the same network, bit by bit, with as many threads.
-        threads: that torch computes with.
+        seed: of weights and augmentation; the same one gives the same network, bit by bit.
         tick: called after every step with its loss.
 
     Returns:
@@ -117,7 +114,7 @@ def train_affinity(
     if not len(chips) or steps < 1:
         raise OptionError(f"{steps} steps with {len(chips)} chips; at least 1 of each is needed")
     rng = np.random.default_rng([41, seed])
-    with seeded(seed, threads):
+    with seeded(seed, 1):
         net = AffinityNet(trainable=True).to(memory_format=torch.channels_last).train()
         extra = nn.Conv2d(FEATURES, AUXILIARY, 1)
         parameters = [*net.parameters(), *extra.parameters()]

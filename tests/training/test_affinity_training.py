@@ -34,7 +34,7 @@ def chips():
 def trained(chips):
     """A network trained a little, and the losses on the way."""
     losses = []
-    return train_affinity(chips, 60, 3, 1, losses.append), losses
+    return train_affinity(chips, 60, 3, losses.append), losses
 
 
 def blocks(side=64, block=16):
@@ -227,7 +227,7 @@ def test_training_without_steps_or_chips_is_refused(chips):
     none = Chips(chips.images[:0], chips.wholes[:0], chips.parts[:0], chips.things[:0])
     for given, steps in ((chips, 0), (none, 1)):
         with pytest.raises(OptionError, match="at least 1"):
-            train_affinity(given, steps, 0, 1)
+            train_affinity(given, steps, 0)
 
 
 def test_the_loss_falls(trained):
@@ -238,7 +238,7 @@ def test_the_loss_falls(trained):
 
 def test_the_same_seed_gives_the_same_network_and_another_one_another(chips):
     before = torch.get_rng_state(), torch.get_num_threads()
-    one, same, other = (train_affinity(chips, 3, seed, 1).state_dict() for seed in (5, 5, 6))
+    one, same, other = (train_affinity(chips, 3, seed).state_dict() for seed in (5, 5, 6))
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert not torch.equal(one["head.weight"], other["head.weight"])
     assert torch.equal(before[0], torch.get_rng_state())
