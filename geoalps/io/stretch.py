@@ -75,30 +75,45 @@ class Stretch:
             image[~valid] = 0
         return image
 
+    def exact(self, values: NDArray[Any], valid: Mask) -> NDArray[np.float32]:
+        """(3, h, w) native values and (h, w) validity -> (3, h, w) float32, 0..1, not rounded; 0 where not valid."""
+        shares = [self._share(_floats(values[i], valid), i) for i in range(3)]
+        return np.where(valid, np.stack(shares), 0).astype(np.float32)
+
     def _band(self, band: NDArray[Any], valid: Mask, i: int) -> NDArray[np.uint8]:
         """(h, w) native values of band ``i`` -> (h, w) uint8; what is not valid may come out as anything."""
         if band.dtype.kind in "iu" and band.dtype.itemsize <= 2:
             # Every value there can be, once: several times quicker than arithmetic on every pixel.
             every = np.arange(1 << 8 * band.dtype.itemsize).astype(f"u{band.dtype.itemsize}").view(band.dtype)
             return np.take(self._scale(every.astype(np.float64), i), band.view(f"u{band.dtype.itemsize}"))
-        single = band.dtype.kind == "f" and band.dtype.itemsize <= 4
-        return self._scale(np.where(valid, band, 0).astype(np.float32 if single else np.float64), i)
+        return self._scale(_floats(band, valid), i)
 
     def _scale(self, value: NDArray[Any], i: int) -> NDArray[np.uint8]:
         """Rounded 0..255 of float values; they are overwritten."""
+        value = self._share(value, i)
+        value *= 255
+        value += 0.5
+        return value.astype(np.uint8)
+
+    def _share(self, value: NDArray[Any], i: int) -> NDArray[Any]:
+        """0..1 of float values, in their precision; they are overwritten."""
         if self.decibel:
             to_decibel(value)
         # In the values' own precision, so that nothing comes out above 255 whatever the range.
         low, high = value.dtype.type(self.low[i]), value.dtype.type(self.high[i])
         if high <= low:
-            return np.where(value > low, np.uint8(255), np.uint8(0))
+            return (value > low).astype(value.dtype)
         # Clipped first: what is far outside would overflow.
         np.clip(value, low, high, out=value)
         value -= low
         value /= high - low
-        value *= 255
-        value += 0.5
-        return value.astype(np.uint8)
+        return value
+
+
+def _floats(band: NDArray[Any], valid: Mask) -> NDArray[Any]:
+    """A copy of (h, w) values as floats that hold them, 0 where not valid."""
+    single = band.dtype.kind == "f" and band.dtype.itemsize <= 4
+    return np.where(valid, band, 0).astype(np.float32 if single else np.float64)
 
 
 def to_decibel(value: NDArray[Any]) -> None:

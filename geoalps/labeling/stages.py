@@ -143,7 +143,7 @@ def segment(
             )
         if missing or not store.adapted:
             with naming_tile(scene, grid):
-                chosen = adapt(chosen, scene, stretch, store)
+                chosen = adapt(chosen, scene, stretch, spectra, store)
         if missing:
             function = TileSegmentation(scene, stretch, spectra, chosen, extra, max_area_fraction, store, skip)
             with working(workers, threads) as at_work:
