@@ -172,8 +172,8 @@ def see(segmenter: Segmenter, scene: Scene, stretch: Stretch, spectra: Spectra, 
     image = stretch(values, valid)
     if not (isinstance(segmenter, MultiBand) and segmenter.multiband):
         return image, valid
-    # what rounding took from 8-bit values is no more than they held
-    if not spectra.bands and scene.dtype == "uint8":
+    # 8-bit values that nothing was computed from hold no more than the image
+    if not spectra.bands and scene.dtype == "uint8" and not stretch.speckle:
         return image, valid
     return image, valid, Bands(stretch.exact(values, valid), spectra.read(window))
 

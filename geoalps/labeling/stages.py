@@ -123,7 +123,7 @@ def segment(
     scene = scene.forgiving() if skip else scene
     with naming_tile(scene, grid):
         stretch = stretch or fit_stretch(scene)
-        spectra = spectra or Spectra.fit([scene])[0]
+        spectra = spectra or Spectra.fit([scene], stretch)[0]
     fingerprint = {
         "scene": scene.fingerprint,
         "grid": {"shape": list(grid.shape), "size": grid.size, "margin": grid.margin},

@@ -41,8 +41,8 @@ CHOICES = ("learned", "hand", "cut")
 """How nodes of the tree are chosen: by trained scores, by hand-made ones (a control), or by one horizontal cut."""
 FINE = 0.5
 """Metres: pixels that are no larger show things with all that is on them."""
-FURTHER = 1.0
-"""How many bands as weighty as lightness all further bands together count for, in gradients and differences."""
+FURTHER = 3.0
+"""How many bands like lightness all further bands count for together: as many as there are of colour."""
 NET_FILE, SCORER_FILE = "affinity_net.safetensors", "choice.json"
 """What a directory of weights holds."""
 
