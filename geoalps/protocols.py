@@ -22,6 +22,18 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
+class Bands:
+    """What a scene holds of one tile's window and its image does not show; all scaled alike in the whole scene."""
+
+    exact: NDArray[np.float32]
+    """(3, h, w) float32, 0..1: red, green and blue before they were rounded to 8 bits; the image divided by 255 where
+    the scene holds no more."""
+    further: NDArray[np.float32]
+    """(c, h, w) float32, 0..1: further bands, NDVI last where red and near infrared are known; c may be 0. What is
+    there where the image is not valid may be anything finite."""
+
+
+@dataclass(frozen=True, eq=False)
 class EmbeddingMap:
     """An encoder's dense view of one tile's window."""
 
@@ -75,7 +87,7 @@ class Segmenter(Protocol):
 class Adaptive(Protocol):
     """A segmenter that looks at some windows of a scene before it begins, so that it treats all tiles alike."""
 
-    def adapted(self, samples: Iterable[tuple[Image, Mask]], pixel_size: float | None = None) -> Segmenter:
+    def adapted(self, samples: Iterable[Any], pixel_size: float | None = None) -> Segmenter:
         """A segmenter whose ``identity`` holds what was learnt from the scene.
 
         Args:
@@ -83,6 +95,29 @@ class Adaptive(Protocol):
             pixel_size: side of a pixel on the ground in metres; None where the scene does not say where it is.
         """
         ...
+
+
+@runtime_checkable
+class MultiBand(Protocol):
+    """A segmenter that also looks at what its image does not show of the scene.
+
+    One that is :class:`Adaptive` too gets samples of (image, valid, bands).
+    """
+
+    @property
+    def multiband(self) -> bool:
+        """False: it is treated like any other."""
+        ...
+
+    def segment(
+        self, image: Image, valid: Mask, bands: Bands | None = None
+    ) -> tuple[Segments, EmbeddingMap | PooledEmbeddings]:
+        """As :meth:`Segmenter.segment`; ``bands`` is None where the image shows all there is."""
+        ...
+
+
+Sample = tuple[Image, Mask] | tuple[Image, Mask, Bands | None]
+"""What an Adaptive segmenter sees of a window: (image, valid), or (image, valid, bands) when it is MultiBand."""
 
 
 @runtime_checkable

@@ -76,6 +76,11 @@ reading = together(
         help="What becomes black and white.",
     ),
     click.option("--decibel", is_flag=True, help="Take 10 log10 first (SAR intensities)."),
+    click.option(
+        "--speckle/--no-speckle",
+        default=None,
+        help="Filter the speckle of radar; by default with --decibel, or where the file says it is of a radar.",
+    ),
 )
 tiling = together(
     click.option(

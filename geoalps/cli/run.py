@@ -42,7 +42,7 @@ def _stretch(scenes: list[Scene], given: dict[str, Any]) -> Stretch:
     """The scenes' stretch; a block that cannot be read is told with its tile, or passed over."""
     seen = [scene.forgiving() for scene in scenes] if given["on_error"] == "skip" else scenes
     with naming_tiles(seen, [_grid(scene, given) for scene in seen]):
-        return fit_stretch(seen, given["stretch_mode"], given["percentiles"], given["decibel"])
+        return fit_stretch(seen, given["stretch_mode"], given["percentiles"], given["decibel"], given["speckle"])
 
 
 def _segmenter(given: dict[str, Any], stage: Callable[..., Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from rasterio.enums import ColorInterp
 from geoalps.errors import OptionError
 from geoalps.protocols import Mask
 
+RADARS = ("SAFE", "RS2", "RCM", "SAR_CEOS", "COSAR", "TSX", "AirSAR")
+"""GDAL's formats that hold radar scenes and nothing else."""
 Values = NDArray[Any]
 """(bands, height, width) in the scene's own dtype."""
 
@@ -50,6 +53,37 @@ def choose_bands(wanted: Sequence[int] | None, colours: Sequence[ColorInterp], n
 def further_bands(chosen: tuple[int, ...], colours: Sequence[ColorInterp]) -> tuple[int, ...]:
     """1-based bands that hold data and are not among the chosen ones."""
     return tuple(i for i, colour in enumerate(colours, 1) if colour != ColorInterp.alpha and i not in chosen)
+
+
+def red_nir(colours: Sequence[ColorInterp], descriptions: Sequence[str | None]) -> tuple[int, int] | None:
+    """1-based bands of red and near infrared; None where it is not certain which they are.
+
+    Args:
+        colours: the interpretation of every band there is.
+        descriptions: what every band is called, as ``red``, ``NIR``, or ``B04`` and ``B08`` of Sentinel-2.
+    """
+    words = [set(re.findall(r"[a-z0-9]+", (text or "").lower())) for text in descriptions]
+
+    def place(colour: ColorInterp, *names: set[str]) -> int | None:
+        """The first band of a colour, else with all words of a name, 1-based."""
+        if colour in colours:
+            return list(colours).index(colour) + 1
+        return next(
+            (i for name in names for i, said in enumerate(words, 1) if name <= said and "edge" not in said), None
+        )
+
+    # B8 alone is another band of Landsat; two digits are Sentinel-2's own way, and so is B8A
+    sentinel = any(said & {"b08", "b8a"} for said in words)
+    red = place(ColorInterp.red, {"red"}, *([{"b04"}, {"b4"}] if sentinel else []))
+    near = place(ColorInterp.nir, {"nir"}, {"near", "infrared"}, *([{"b08"}, {"b8"}] if sentinel else []))
+    return (red, near) if red and near else None
+
+
+def radar(driver: str, colours: Sequence[ColorInterp], descriptions: Sequence[str | None]) -> bool:
+    """Whether a raster says that a radar made it: its format, its bands' interpretation, or polarisations as names."""
+    named = [re.search(r"(^|[^a-z])(vv|vh|hv|hh)([^a-z]|$)", (text or "").lower()) for text in descriptions]
+    waves = [colour for colour in colours if colour.name.startswith("sar_")]
+    return driver in RADARS or bool(waves) or (bool(named) and all(named))
 
 
 def colour_table(entries: Mapping[int, tuple[int, int, int, int]], dtype: str) -> NDArray[np.uint8]:

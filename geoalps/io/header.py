@@ -16,7 +16,7 @@ from rasterio.io import MemoryFile
 from rasterio.vrt import WarpedVRT
 
 from geoalps.errors import GeoalpsError, SceneError
-from geoalps.io.bands import choose_bands, colour_table, further_bands
+from geoalps.io.bands import choose_bands, colour_table, further_bands, radar, red_nir
 from geoalps.io.remote import GDAL_ERRORS, Access, FileState, broken_off, is_remote
 from geoalps.io.sources import RasterSource, local_state, open_raster, parts_of, reason
 
@@ -37,6 +37,8 @@ class Header:
     band_count: int
     nodata: float | None
     further_bands: tuple[int, ...]
+    red_nir: tuple[int, int] | None = None
+    radar: bool = False
 
 
 def look_at(path: str, shown: str, bands: Sequence[int] | None, nodata: float | None) -> Header:
@@ -104,7 +106,11 @@ def _header(
     )
     own = dataset.nodatavals[first - 1] if nodata is None else nodata
     further = () if bands is not None or palette is not None else further_bands(chosen, dataset.colorinterp)
-    return Header(source, dataset.crs or None, dataset.transform, dataset.count, own, further)
+    says = dataset.colorinterp, dataset.descriptions
+    near = red_nir(*says) if further else None
+    return Header(
+        source, dataset.crs or None, dataset.transform, dataset.count, own, further, near, radar(dataset.driver, *says)
+    )
 
 
 def _refusal(error: BaseException, shown: str, remote: bool) -> SceneError:

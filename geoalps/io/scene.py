@@ -68,6 +68,10 @@ class Scene:
     """What reads the bands."""
     further_bands: tuple[int, ...] = ()
     """Data bands besides ``bands``; none when the caller chose the bands."""
+    red_nir: tuple[int, int] | None = None
+    """1-based bands of red and near infrared, where the raster says which they are."""
+    radar: bool = False
+    """Whether the raster says that a radar made it."""
     forgives: bool = False
     """Blocks that cannot be read are no data instead of an error; see :meth:`forgiving`."""
 
@@ -280,7 +284,8 @@ def _named(source: object) -> tuple[str, str]:
 
 def _scene(name: str, shown: str | None, seen: header.Header) -> Scene:
     place, source = (seen.crs, seen.transform), seen.source
-    return Scene(name, shown, *place, source.bands, seen.band_count, seen.nodata, source, seen.further_bands)
+    further, near = seen.further_bands, seen.red_nir
+    return Scene(name, shown, *place, source.bands, seen.band_count, seen.nodata, source, further, near, seen.radar)
 
 
 def _stem(shown: str) -> str:

@@ -208,4 +208,5 @@ class _Shared:
         refuse_twice(chosen, extra)
         seen = [scene.forgiving() for scene in scenes] if on_error == "skip" else list(scenes)
         with naming_tiles(seen, grids):
-            return cls(chosen, extra, stretch or fit_stretch(seen), Spectra.fit(seen))
+            found = stretch or fit_stretch(seen)
+            return cls(chosen, extra, found, Spectra.fit(seen, found))

@@ -20,7 +20,7 @@ from geoalps.labeling.seams import Sight
 from geoalps.labeling.spectra import Spectra
 from geoalps.labeling.tasks import Progress, Stage, Workers
 from geoalps.plugins import Describing, check_description, check_map, check_result, refuse_twice
-from geoalps.protocols import Adaptive, Encoder, PooledEmbeddings, Segmenter
+from geoalps.protocols import Adaptive, Bands, Encoder, MultiBand, PooledEmbeddings, Segmenter
 from geoalps.segments import Segments
 
 SEARCHED = 100_000_000
@@ -61,10 +61,10 @@ class TileSegmentation:
 
     def record(self, tile: Tile) -> TileRecord:
         """One encoder pass, the gate, empty masks dropped and counted, the rest pooled and described."""
-        image, valid = self.scene.read_rgb(tile.window, self.stretch)
+        image, valid, *bands = see(self.segmenter, self.scene, self.stretch, self.spectra, tile.window)
         lost = sum(part.area for part in self.scene.unreadable(tile.window)) if self.skip else 0
         name = str(self.segmenter.identity.get("name", type(self.segmenter).__name__))
-        segments, embedding = check_result(name, image, valid, self.segmenter.segment(image, valid))
+        segments, embedding = check_result(name, image, valid, self.segmenter.segment(image, valid, *bands))
         if self.encoder is not None:
             embedding = check_map(str(self.encoder.identity.get("name")), image, self.encoder.encode(image, valid))
         empty, gated = segments.areas == 0, self._gated(tile, segments)
@@ -166,11 +166,23 @@ def naming_tiles(scenes: Sequence[Scene], grids: Sequence[TileGrid]) -> Iterator
         yield
 
 
-def adapt(segmenter: Segmenter, scene: Scene, stretch: Stretch, store: Store) -> Segmenter:
+def see(segmenter: Segmenter, scene: Scene, stretch: Stretch, spectra: Spectra, window: Window) -> tuple[Any, ...]:
+    """What a segmenter gets of a window: image and validity, and where it wants them and there are any, the bands."""
+    values, valid = scene.read(window)
+    image = stretch(values, valid)
+    if not (isinstance(segmenter, MultiBand) and segmenter.multiband):
+        return image, valid
+    # 8-bit values that nothing was computed from hold no more than the image
+    if not spectra.bands and scene.dtype == "uint8" and not stretch.speckle:
+        return image, valid
+    return image, valid, Bands(stretch.exact(values, valid), spectra.read(window))
+
+
+def adapt(segmenter: Segmenter, scene: Scene, stretch: Stretch, spectra: Spectra, store: Store) -> Segmenter:
     """The segmenter after it looked at the scene, when it is one that does; the same one after a restart."""
     if not isinstance(segmenter, Adaptive):
         return segmenter
-    samples = (scene.read_rgb(window, stretch) for window in sample_windows(scene.shape))
+    samples = (see(segmenter, scene, stretch, spectra, window) for window in sample_windows(scene.shape))
     adapted = segmenter.adapted(samples, ground_pixel(scene))
     store.keep_adapted(adapted.identity)
     return adapted

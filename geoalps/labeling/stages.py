@@ -123,7 +123,7 @@ def segment(
     scene = scene.forgiving() if skip else scene
     with naming_tile(scene, grid):
         stretch = stretch or fit_stretch(scene)
-        spectra = spectra or Spectra.fit([scene])[0]
+        spectra = spectra or Spectra.fit([scene], stretch)[0]
     fingerprint = {
         "scene": scene.fingerprint,
         "grid": {"shape": list(grid.shape), "size": grid.size, "margin": grid.margin},
@@ -143,7 +143,7 @@ def segment(
             )
         if missing or not store.adapted:
             with naming_tile(scene, grid):
-                chosen = adapt(chosen, scene, stretch, store)
+                chosen = adapt(chosen, scene, stretch, spectra, store)
         if missing:
             function = TileSegmentation(scene, stretch, spectra, chosen, extra, max_area_fraction, store, skip)
             with working(workers, threads) as at_work:

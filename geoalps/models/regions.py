@@ -27,8 +27,8 @@ from geoalps.models.descriptors import NAMES, describe
 from geoalps.models.hierarchy import RegionGraph, RegionTree, eliminate, merge_tree
 from geoalps.models.nodes import describe_nodes
 from geoalps.models.order import ordered_tree
-from geoalps.models.superpixels import basins, fill_invalid, gradients, lab
-from geoalps.protocols import Image, Mask, PooledEmbeddings
+from geoalps.models.superpixels import basins, fill_invalid, gradients, lab, lab_exact
+from geoalps.protocols import Bands, Image, Mask, PooledEmbeddings, Sample
 from geoalps.segments import Segments
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ CHOICES = ("learned", "hand", "cut")
 """How nodes of the tree are chosen: by trained scores, by hand-made ones (a control), or by one horizontal cut."""
 FINE = 0.5
 """Metres: pixels that are no larger show things with all that is on them."""
+FURTHER = 3.0
+"""How many bands like lightness all further bands count for together: as many as there are of colour."""
 NET_FILE, SCORER_FILE = "affinity_net.safetensors", "choice.json"
 """What a directory of weights holds."""
 
@@ -84,6 +86,8 @@ class RegionSegmenter:
     """Pixels below which a region is given to its likest neighbour before anything is merged."""
     smoothing: float = 0.7
     """Standard deviation in pixels of the Gaussian before the gradient."""
+    all_bands: bool = True
+    """Whether borders are also looked for in what the image does not show: further bands, more than 8 bits."""
 
     partition = True
 
@@ -109,7 +113,12 @@ class RegionSegmenter:
             CheckpointError: a file of the weights is missing.
         """
         models = {name: _digest(self.weights, name) for name in self._files}
-        return {"name": "regions", "revision": 2, "options": asdict(self), "models": models, "embedding": list(NAMES)}
+        return {"name": "regions", "revision": 3, "options": asdict(self), "models": models, "embedding": list(NAMES)}
+
+    @property
+    def multiband(self) -> bool:
+        """See :class:`geoalps.protocols.MultiBand`."""
+        return self.all_bands
 
     @property
     def _files(self) -> tuple[str, ...]:
@@ -121,42 +130,42 @@ class RegionSegmenter:
         """Regions per million valid pixels."""
         return self.regions_per_mpx * self.granularity
 
-    def adapted(self, samples: Iterable[tuple[Image, Mask]], pixel_size: float | None = None) -> RegionSegmenter:
+    def adapted(self, samples: Iterable[Sample], pixel_size: float | None = None) -> RegionSegmenter:
         """The same segmenter with the altitude that gives the wanted number of regions over some windows of a scene."""
         if self.altitude is not None:
             return self
         altitudes, pixels, roots = [np.zeros(0)], 0, 0
-        for image, valid in samples:
+        for image, valid, *bands in samples:
             if valid.any():
-                altitudes.append(self.tree_of(image, valid).tree.altitudes)
+                altitudes.append(self.tree_of(image, valid, *bands).tree.altitudes)
                 pixels, roots = pixels + int(valid.sum()), roots + 1
         return replace(
             self,
             altitude=_altitude(np.concatenate(altitudes), self._wanted * crowding(pixel_size) * pixels / 1e6, roots),
         )
 
-    def segment(self, image: Image, valid: Mask) -> tuple[Segments, PooledEmbeddings]:
-        """Partition one tile's window; see :class:`geoalps.protocols.Segmenter`.
+    def segment(self, image: Image, valid: Mask, bands: Bands | None = None) -> tuple[Segments, PooledEmbeddings]:
+        """Partition one tile's window; see :class:`geoalps.protocols.MultiBand`.
 
         The score of a segment is its mean border gradient over that plus its mean inner gradient: 0.5 where a border
         is no stronger than what lies inside, towards 1 for a plain region with a sharp outline.
         """
         if not valid.any():
             return Segments.empty(), PooledEmbeddings(np.zeros((0, len(NAMES)), np.float32))
-        seen = self.tree_of(image, valid)
+        seen = self.tree_of(image, valid, bands)
         group = self._chosen(seen, int(valid.sum()))
         labels = np.concatenate([[0], group + 1]).astype(np.int32)[seen.labels]
         graph = seen.graph.merge(group, int(group.max()) + 1)
         values = describe(labels, graph, seen.colour, seen.slopes)
         return Segments.from_labels(labels, _scores(labels, graph, seen.gradient)), PooledEmbeddings(values)
 
-    def tree_of(self, image: Image, valid: Mask) -> WindowTree:
+    def tree_of(self, image: Image, valid: Mask, bands: Bands | None = None) -> WindowTree:
         """The merging tree of a window with a valid pixel, before anything is chosen.
 
         Raises:
             CheckpointError: the network cannot be loaded.
         """
-        colour, smooth, gradient, slopes = self._view(image, valid)
+        colour, smooth, gradient, slopes = self._view(image, valid, bands if self.all_bands else None)
         basin, count = basins(gradient, valid)
         graph, kept = eliminate(RegionGraph.from_labels(basin, count, smooth, gradient), self.smallest)
         labels = np.concatenate([[0], kept + 1]).astype(np.int32)[basin]
@@ -197,10 +206,16 @@ class RegionSegmenter:
         finite = tree.altitudes[np.isfinite(tree.altitudes)]
         return choose(tree, seen.graph.sizes, scores, float(finite.max()) if altitude is None else altitude)
 
-    def _view(self, image: Image, valid: Mask) -> tuple[Float, Float, Float, Float]:
-        """L*a*b* colour (3, h, w), the same smoothed, its gradient (h, w), the slopes (2, h, w) of its lightness."""
-        colour = fill_invalid(lab(image), valid)
-        smooth = np.stack([ndimage.gaussian_filter(channel, self.smoothing) for channel in colour])
+    def _view(self, image: Image, valid: Mask, bands: Bands | None) -> tuple[Float, Float, Float, Float]:
+        """What a window looks like.
+
+        Returns:
+            L*a*b* colour (3, h, w); the same and the further bands, smoothed (3 + c, h, w); the gradient of these
+            (h, w); the slopes (2, h, w) of the lightness.
+        """
+        colour = fill_invalid(lab(image) if bands is None else lab_exact(bands.exact), valid)
+        seen = [*colour] if bands is None else [*colour, *_beside_colour(bands.further, valid)]
+        smooth = np.stack([ndimage.gaussian_filter(channel, self.smoothing) for channel in seen])
         energy = np.zeros(valid.shape, np.float32)
         slopes = []
         for channel in smooth:  # one at a time: three of them at once are a third of what a tile takes
@@ -208,6 +223,14 @@ class RegionSegmenter:
             energy += slopes[-1][0] ** 2 + slopes[-1][1] ** 2
             del slopes[1:]
         return colour, smooth, np.sqrt(energy), np.stack(slopes[0])
+
+
+def _beside_colour(further: Float, valid: Mask) -> Float:
+    """(c, h, w) further bands of 0..1 in L*a*b* units, such that all of them together weigh as ``FURTHER`` bands.
+
+    Bands are often alike: without that, many of them would say everything and colour nothing.
+    """
+    return fill_invalid(further, valid) * np.float32(100 * np.sqrt(FURTHER / max(len(further), 1)))
 
 
 def crowding(pixel_size: float | None) -> float:

@@ -40,7 +40,18 @@ def lab(image: Image) -> Float:
     Returns:
         (3, height, width) float32: L 0..100, a and b about -100..100.
     """
-    xyz = _LINEAR[image] @ _TO_XYZ_N.T
+    return _lab(_LINEAR[image])
+
+
+def lab_exact(rgb: Float) -> Float:
+    """The same of (3, height, width) float32 sRGB, 0..1, which may lie between the levels of 8 bits."""
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return _lab(np.moveaxis(linear.astype(np.float32), 0, -1))
+
+
+def _lab(linear: Float) -> Float:
+    """(3, h, w) L*a*b* of (h, w, 3) linear light."""
+    xyz = linear @ _TO_XYZ_N.T
     f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + np.float32(16 / 116))
     x, y, z = f[..., 0], f[..., 1], f[..., 2]
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)])

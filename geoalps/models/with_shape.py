@@ -20,7 +20,17 @@ from scipy import ndimage
 
 from geoalps.models.descriptors import NAMES, describe_masks
 from geoalps.models.superpixels import fill_invalid, gradients, lab
-from geoalps.protocols import Adaptive, EmbeddingMap, Image, Mask, PooledEmbeddings, Segmenter
+from geoalps.protocols import (
+    Adaptive,
+    Bands,
+    EmbeddingMap,
+    Image,
+    Mask,
+    MultiBand,
+    PooledEmbeddings,
+    Sample,
+    Segmenter,
+)
 from geoalps.segments import Segments
 
 REVISION = 1
@@ -46,9 +56,18 @@ class WithShape:
         """The segmenter's, and ``with_shape``: revision and names of the columns."""
         return {**self.segmenter.identity, "with_shape": {"revision": REVISION, "columns": list(NAMES)}}
 
-    def segment(self, image: Image, valid: Mask) -> tuple[Segments, EmbeddingMap | PooledEmbeddings]:
+    @property
+    def multiband(self) -> bool:
+        """As of the segmenter."""
+        return isinstance(self.segmenter, MultiBand) and self.segmenter.multiband
+
+    def segment(
+        self, image: Image, valid: Mask, bands: Bands | None = None
+    ) -> tuple[Segments, EmbeddingMap | PooledEmbeddings]:
         """What the segmenter returns, as it is."""
-        return self.segmenter.segment(image, valid)
+        if bands is None:
+            return self.segmenter.segment(image, valid)
+        return cast(MultiBand, self.segmenter).segment(image, valid, bands)
 
     def describe(self, image: Image, valid: Mask, segments: Segments) -> NDArray[np.float32]:
         """Colour, gradient, texture, ring contrast, size and shape of segments that may overlap.
@@ -72,7 +91,7 @@ class WithShape:
 class AdaptiveWithShape(WithShape):
     """The same of an :class:`~geoalps.protocols.Adaptive` segmenter."""
 
-    def adapted(self, samples: Iterable[tuple[Image, Mask]], pixel_size: float | None = None) -> WithShape:
+    def adapted(self, samples: Iterable[Sample], pixel_size: float | None = None) -> WithShape:
         """With the segmenter that looked at some windows of the scene."""
         return with_shape(cast(Adaptive, self.segmenter).adapted(samples, pixel_size))
 

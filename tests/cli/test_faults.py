@@ -17,7 +17,7 @@ import rasterio
 from affine import Affine
 from comparison import differences, tiles
 from running import Before, Running, run, stopped
-from scenes import Made, check_product, colours, hole, pixels_of, plain, write
+from scenes import PLACE, Made, check_product, colours, hole, pixels_of, plain, write
 
 from geoalps.cli.run import scene_paths
 from geoalps.errors import SceneError
@@ -290,7 +290,9 @@ def test_many_scenes_of_any_size_and_place_share_their_classes(tmp_path):
     values = colours((120, 130))
     made = {
         "east": write(folder / "east.tif", values, photometric="rgb"),
-        "moved": write(folder / "moved.tif", values, crs="EPSG:3035", transform=Affine(3, 0, 4e6, 0, -3, 3e6)),
+        "moved": write(
+            folder / "moved.tif", values, crs="EPSG:3035", transform=Affine(PLACE.a, 0, 4e6, 0, PLACE.e, 3e6)
+        ),
         "north": write(folder / "north.tif", values[:, :90, 36:], hole((90, 94)), nodata=0),
         "world": plain(folder / "world.tif", (60, 150), crs="EPSG:4326", transform=Affine(1e-5, 0, 11, 0, -1e-5, 47)),
     }
