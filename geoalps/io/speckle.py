@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from geoalps.grid import Window
 from geoalps.protocols import Mask
@@ -93,6 +92,8 @@ def _local(value: Float, valid: Mask, side: int) -> tuple[Float, Float, Float]:
 
 def _sums(value: Float, side: int) -> Float:
     """(h, w) sums over the square around every pixel; not by running sums, whose rounding comes from far away."""
+    from scipy import ndimage  # scenes other than radar need none of it
+
     ones = np.ones(side)
     for axis in (0, 1):
         value = ndimage.correlate1d(value, ones, axis, mode="constant")

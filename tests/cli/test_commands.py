@@ -101,7 +101,7 @@ def test_bits_do_not_depend_on_the_workers(geoalps, scene, product, tmp_path):
 
 
 def test_more_classes_than_a_byte_holds(geoalps, scene, tmp_path):
-    options = (*TILED[:4], "--option", "regions_per_mpx=20000", "--option", "smallest=8")
+    options = (*TILED[:4], "--option", "regions_per_mpx=20000", "--option", "smallest=8", "--option", "choice=cut")
     made(geoalps("-q", "tile-label", scene.path, "-o", tmp_path / "out", "-k", 260, *options))
     check_product(scene, tmp_path / "out", 260)
 

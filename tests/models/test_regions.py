@@ -225,7 +225,7 @@ def test_a_thousand_trees_around_one_soil_take_few_rounds(monkeypatch):
 def test_adapting_fixes_one_altitude_for_the_scene():
     image, truth = blocks((200, 240))
     valid = np.ones(truth.shape, bool)
-    segmenter = RegionSegmenter(regions_per_mpx=400, choice="cut")
+    segmenter = RegionSegmenter(regions_per_mpx=400, choice="cut", affinity=False)
     adapted = segmenter.adapted([(image, valid)])
     assert adapted.altitude is not None
     count = len(adapted.segment(image, valid)[0])
