@@ -142,7 +142,8 @@ def partings(image: Image, net: AffinityNet) -> NDArray[np.float32]:
 @cache
 def _has_bfloat16() -> bool:
     """Whether the processor multiplies bfloat16 itself; one that does not is slower with it than without."""
-    if not torch.backends.mkldnn.is_available():  # as on a Mac: then torch lacks the questions, too
+    # as on a Mac: then torch lacks the questions, too
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported() and torch.cpu._is_avx512_bf16_supported())
 
