@@ -16,6 +16,7 @@ from geoalps.io.store import Store
 
 SHAPE = (150, 140)
 OPTIONS = {"points_per_side": 8, "pred_iou_thresh": 0.1, "stability_score_thresh": 0.1, "box_nms_thresh": 0.8}
+"""Of a random network, whose masks are too ragged to be judged at any other size than their own."""
 TILED = ("--tile-size", "64", "--margin", "32", "-k", "4", "--min-area", "0")
 """Masks of a network this small are small: all of them are wanted."""
 
@@ -36,7 +37,7 @@ def scene(tmp_path_factory):
 
 def tile_label(scene, out, checkpoint, *more, **options):
     """``geoalps tile-label`` in this process: starting another with torch in it would take ten times as long."""
-    given = {**OPTIONS, "torch_threads": 1, **options}.items()
+    given = {**OPTIONS, "exact": "true", "torch_threads": 1, **options}.items()
     given = [part for name, value in given for part in ("--option", f"{name}={value}")]
     sam = ["--segmenter", "sam", "--checkpoint", str(checkpoint), "--device", "cpu"]
     args = ["-q", "tile-label", str(scene.path), "-o", str(out), *TILED, *sam, *given, *more]

@@ -20,6 +20,7 @@ COMMANDS = {
     "fit": "Second stage: stores to a class model.",
     "label": "Third stage: a store and a class model to a product.",
     "info": "What a scene, a store or a product holds.",
+    "models": "Which models there are; fetch one.",
     "sample": "Write a made aerial scene with its truth.",
     "sample-chips": "Write made chips with nested truth, for training and tests.",
 }

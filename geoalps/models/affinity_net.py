@@ -7,9 +7,7 @@ gradient cannot: that the stripes of a corrugated roof are one roof, and that tw
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from torch.nn import functional
 
 from geoalps.errors import CheckpointError
 from geoalps.models.affinities import OFFSETS, STEP
+from geoalps.models.devices import has_bfloat16, torch_threads
 from geoalps.protocols import Image
 
 CHANNELS = (16, 48, 96, 128, 128)
@@ -131,32 +130,12 @@ def partings(image: Image, net: AffinityNet) -> NDArray[np.float32]:
     # a mirror makes no border; what is smaller than its padding has nothing to mirror
     mode = "reflect" if all(after < side for (_, after), side in zip(padding, (height, width), strict=True)) else "edge"
     padded = np.pad(image, (*padding, (0, 0)), mode=mode)  # type: ignore[call-overload]
-    narrow = torch.autocast("cpu", torch.bfloat16, enabled=_has_bfloat16())
-    with torch.inference_mode(), _one_thread(), narrow:
+    narrow = torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16("cpu"))
+    with torch.inference_mode(), torch_threads(1), narrow:
         pictures = torch.from_numpy(padded).permute(2, 0, 1)[None].float().div_(255)
         logits = net(pictures.contiguous(memory_format=torch.channels_last))[0].float()
         chances = torch.sigmoid_(logits.neg_())[:, : -(-height // STEP), : -(-width // STEP)]
         return np.ascontiguousarray(chances.numpy())
-
-
-@cache
-def _has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 itself; one that does not is slower with it than without."""
-    # as on a Mac: then torch lacks the questions, too
-    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        return False
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported() and torch.cpu._is_avx512_bf16_supported())
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Torch computes with one thread inside, as before outside."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def save_net(net: AffinityNet, path: Path, record: Mapping[str, Any]) -> None:

@@ -6,21 +6,19 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
-import torch
-
 from geoalps.errors import CheckpointError, OptionError
 from geoalps.models import checkpoint as checkpoints
+from geoalps.models.devices import PRECISIONS, Turns, resolve_device, resolve_precision
 from geoalps.models.mask_generator import GeneratorOptions, MaskGenerator
 from geoalps.models.sam_architecture import SamArchitecture, build_network
+from geoalps.models.sam_network import SamNetwork
 from geoalps.protocols import EmbeddingMap, Image, Mask
 from geoalps.segments import Segments
 
@@ -31,7 +29,7 @@ class SamSegmenter:
     """Masks of segment-anything's automatic generator, their scores the predicted IoU.
 
     The checkpoint is found (or downloaded) and the network built when first needed; one network serves all threads,
-    one tile at a time. Copies sent to other processes build their own.
+    one tile at a time on a processor, two on a GPU. Copies sent to other processes build their own.
 
     Args:
         checkpoint: a file of segment-anything's, or of any SAM built of its modules; None downloads ``model``.
@@ -46,7 +44,16 @@ class SamSegmenter:
         stability_score_thresh: least stability.
         stability_score_offset: shift of the threshold that stability is measured by.
         box_nms_thresh: box IoU from which two masks are duplicates.
+        crop_n_layers: layers of crops that are looked at too.
+        crop_nms_thresh: box IoU from which two masks of different crops are duplicates.
+        crop_overlap_ratio: how far crops overlap.
+        crop_n_points_downscale_factor: by what points along a side become fewer from layer to layer.
         min_mask_region_area: smallest hole and island in pixels.
+        exact: segment-anything's own result, in float32.
+        adaptive: ask points of finer grids only where no mask is yet.
+        precision: ``fp32``, ``bf16``, or ``auto``: bf16 where the device computes it faster, unless ``exact``.
+        compiled: compile the network first, which takes minutes once; see
+            :class:`~geoalps.models.sam_network.SamNetwork`.
 
     Raises:
         OptionError: an option outside of what is allowed, or a device that is not there.
@@ -62,12 +69,20 @@ class SamSegmenter:
         *,
         torch_threads: int | None = None,
         points_per_side: int = 32,
-        points_per_batch: int = 64,
+        points_per_batch: int | None = None,
         pred_iou_thresh: float = 0.88,
         stability_score_thresh: float = 0.95,
         stability_score_offset: float = 1.0,
         box_nms_thresh: float = 0.7,
+        crop_n_layers: int = 0,
+        crop_nms_thresh: float = 0.7,
+        crop_overlap_ratio: float = 512 / 1500,
+        crop_n_points_downscale_factor: int = 1,
         min_mask_region_area: int = 0,
+        exact: bool = False,
+        adaptive: bool = False,
+        precision: str = "auto",
+        compiled: bool = False,
     ) -> None:
         if model is not None and model not in checkpoints.PUBLISHED:
             allowed = ", ".join(sorted(checkpoints.PUBLISHED))
@@ -86,16 +101,29 @@ class SamSegmenter:
             stability_score_thresh=float(stability_score_thresh),
             stability_score_offset=float(stability_score_offset),
             box_nms_thresh=float(box_nms_thresh),
+            crop_n_layers=crop_n_layers,
+            crop_nms_thresh=float(crop_nms_thresh),
+            crop_overlap_ratio=float(crop_overlap_ratio),
+            crop_n_points_downscale_factor=crop_n_points_downscale_factor,
             min_mask_region_area=min_mask_region_area,
+            exact=exact,
+            adaptive=adaptive,
         )
+        # what it is here it is in every process that helps, whatever its processor
+        self.precision = resolve_precision(precision, self.device, exact=exact)
+        self.compiled = compiled
         self._requested_device = device
-        self._lock = RLock()
+        self._lock, self._turns = RLock(), Turns(self.device, torch_threads)
         self._path = self.checkpoint
         self._architecture: SamArchitecture | None = None
         self._generator: MaskGenerator | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        options = asdict(self.options) | {"torch_threads": self.torch_threads}
+        options = asdict(self.options) | {
+            "torch_threads": self.torch_threads,
+            "precision": self.precision,
+            "compiled": self.compiled,
+        }
         # whoever opens it may work in another directory
         checkpoint = self.checkpoint and self.checkpoint.absolute()
         return partial(type(self), checkpoint, self.model, self._requested_device, **options), ()
@@ -141,14 +169,15 @@ class SamSegmenter:
             if self._generator is None:
                 state, _ = checkpoints.load_state(self.path)
                 network = build_network(self.architecture, state, self.device)
-                self._generator = MaskGenerator(network, self.options)
+                made = SamNetwork(network, PRECISIONS[self.precision], compiled=self.compiled)
+                self._generator = MaskGenerator(made, self.options)
             return self._generator
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """``sam``, the model, the checkpoint's SHA-256, and every option but batch size, device and torch's threads.
+        """``sam``, model, the checkpoint's SHA-256, precision, and every option of the generator but the batch size.
 
-        Those change nothing but the rounding of floating point numbers.
+        What is left out, the device, torch's threads and compiling too, changes the rounding of sums and nothing else.
 
         Raises:
             CheckpointError: see :attr:`architecture`.
@@ -156,7 +185,14 @@ class SamSegmenter:
         options = asdict(self.options)
         del options["points_per_batch"]
         checkpoint = checkpoints.sha256(self.path)
-        return {"name": "sam", "model": self.architecture.name, "checkpoint": checkpoint, "options": options}
+        return {
+            "name": "sam",
+            "revision": 2,
+            "model": self.architecture.name,
+            "checkpoint": checkpoint,
+            "precision": self.precision,
+            "options": options,
+        }
 
     def segment(self, image: Image, valid: Mask) -> tuple[Segments, EmbeddingMap]:
         """Segments of one tile's window and the embedding of the same encoder pass.
@@ -174,38 +210,6 @@ class SamSegmenter:
         Raises:
             CheckpointError: see :attr:`architecture`.
         """
-        with self._lock, _torch_threads(self.torch_threads or os.cpu_count() or 1):
-            return self.generator.generate(image, valid)
-
-
-@contextmanager
-def _torch_threads(count: int) -> Iterator[None]:
-    """Torch computes with so many threads; afterwards with as many as before, since the process is not ours alone."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def resolve_device(name: str) -> torch.device:
-    """The device of a name, there to be used.
-
-    Raises:
-        OptionError: an unknown name, or a device this machine lacks.
-    """
-    cuda = torch.cuda.is_available()
-    if name == "auto":
-        return torch.device("cuda" if cuda else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise OptionError(f"device is {name!r}; allowed are auto, cpu, cuda, cuda:N and mps") from error
-    there = {"cpu": True, "cuda": cuda and (device.index or 0) < torch.cuda.device_count()}
-    there["mps"] = torch.backends.mps.is_available()
-    if device.type not in there:
-        raise OptionError(f"device is {name!r}; allowed are auto, cpu, cuda, cuda:N and mps")
-    if not there[device.type]:
-        raise OptionError(f"device is {name!r}, which this machine or this build of torch lacks; give auto or cpu")
-    return device
+        generator = self.generator
+        with self._turns.turn():
+            return generator.generate(image, valid)

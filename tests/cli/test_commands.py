@@ -241,7 +241,7 @@ def test_help_shows_examples_and_loads_nothing_heavy():
     assert loaded.strip() == "[]"
     assert "geoalps tile-label made.tif" in first
     names = [text.split()[0] for text in commands]
-    assert names == ["tile-label", "segment", "fit", "label", "info", "sample", "sample-chips"]
+    assert names == ["tile-label", "segment", "fit", "label", "info", "models", "sample", "sample-chips"]
     for name, text in zip(names, commands, strict=True):
         assert f"  {name} " in first
         assert f"\n    geoalps {name} " in text, f"{name} shows no example"

@@ -16,11 +16,12 @@ from segment_anything.predictor import SamPredictor
 from torch import nn
 
 from geoalps.errors import CheckpointError, OptionError
-from geoalps.models import mask_generator
 from geoalps.models.checkpoint import sha256
+from geoalps.models.enlarging import Enlarger
 from geoalps.models.mask_generator import GeneratorOptions, MaskGenerator, prompt_points, without_small_parts
 from geoalps.models.sam import SamSegmenter
 from geoalps.models.sam_architecture import OFFICIAL, PIXEL_MEAN, PIXEL_STD, SamArchitecture, build_network
+from geoalps.models.sam_network import SamNetwork
 from geoalps.protocols import Segmenter
 
 CONFIG = {"decoder_num_heads": 2}
@@ -101,12 +102,17 @@ def full_masks(segments, shape):
 
 
 def same_masks(segments, records, shape):
-    """As sets of (pixels, predicted IoU); upstream keeps empty masks when nothing filters them."""
-    want = {(r["segmentation"].tobytes(), np.float32(np.clip(r["predicted_iou"], 0, 1))) for r in records if r["area"]}
-    have = {(mask.tobytes(), score) for mask, score in zip(full_masks(segments, shape), segments.scores, strict=True)}
-    assert len(segments) == sum(r["area"] > 0 for r in records)
-    assert have == want
+    """As pairs of pixels and predicted IoU; upstream keeps empty masks when nothing filters them."""
+    want = sorted((r["segmentation"].tobytes(), np.clip(r["predicted_iou"], 0, 1)) for r in records if r["area"])
+    have = sorted(zip((mask.tobytes() for mask in full_masks(segments, shape)), segments.scores, strict=True))
+    assert [mask for mask, _ in have] == [mask for mask, _ in want]
+    np.testing.assert_allclose([score for _, score in have], [score for _, score in want], atol=2e-6)
     return len(want)
+
+
+def exactly(sam, **options):
+    """The generator that judges as segment-anything does."""
+    return MaskGenerator(SamNetwork(sam), GeneratorOptions(**options, exact=True))
 
 
 FILTERS = {
@@ -127,7 +133,7 @@ def test_masks_are_those_of_segment_anything(seed, shape):
     for name, filters in FILTERS.items():
         options = {"points_per_side": 6, "points_per_batch": 7, **filters}
         upstream = SamAutomaticMaskGenerator(sam, **options).generate(image)
-        segments, _ = MaskGenerator(sam, GeneratorOptions(**options)).generate(image, everywhere(shape))
+        segments, _ = exactly(sam, **options).generate(image, everywhere(shape))
         counts[name] = same_masks(segments, upstream, shape)
     # Each filter lets some masks pass and some not, or the comparison would say nothing about it.
     assert all(0 < counts[name] < counts["none"] for name in FILTERS if name != "none"), counts
@@ -137,7 +143,7 @@ def test_masks_are_those_of_segment_anything(seed, shape):
 
 def test_order_is_best_first_and_the_same_twice():
     sam, image = tiny_sam(4), blocks_image((72, 96))
-    generator = MaskGenerator(sam, GeneratorOptions(6, pred_iou_thresh=0, stability_score_thresh=0))
+    generator = exactly(sam, points_per_side=6, pred_iou_thresh=0, stability_score_thresh=0)
     (first, map1), (second, map2) = (generator.generate(image, everywhere((72, 96))) for _ in range(2))
     assert (np.diff(first.scores) <= 0).all()
     assert (first.runs == second.runs).all()
@@ -150,10 +156,10 @@ def test_small_parts_are_removed_as_upstream_does():
     pytest.importorskip("cv2")
     sam, image = tiny_sam(1), blocks_image((72, 96))
     options = {"points_per_side": 6, "pred_iou_thresh": 0, "stability_score_thresh": 0.2, "box_nms_thresh": 0.9}
-    plain, _ = MaskGenerator(sam, GeneratorOptions(**options)).generate(image, everywhere((72, 96)))
+    plain, _ = exactly(sam, **options).generate(image, everywhere((72, 96)))
     options["min_mask_region_area"] = 40
     upstream = SamAutomaticMaskGenerator(sam, **options).generate(image)
-    segments, _ = MaskGenerator(sam, GeneratorOptions(**options)).generate(image, everywhere((72, 96)))
+    segments, _ = exactly(sam, **options).generate(image, everywhere((72, 96)))
     assert same_masks(segments, upstream, (72, 96)) > 1
     before = {mask.tobytes() for mask in full_masks(plain, (72, 96))}
     assert before != {mask.tobytes() for mask in full_masks(segments, (72, 96))}
@@ -173,15 +179,16 @@ def test_small_parts_of_a_mask():
     assert np.argwhere(without_small_parts(crumbs, 9)).tolist() == [[5, 5], [6, 5]]
 
 
-def test_nodata_gets_no_prompt_and_no_segment_and_its_values_do_not_matter(checkpoint):
+@pytest.mark.parametrize("exact", [True, False])
+def test_nodata_gets_no_prompt_and_no_segment_and_its_values_do_not_matter(checkpoint, exact):
     shape = (72, 96)
     image, valid = blocks_image(shape), everywhere(shape)
     valid[:, 48:] = False
     valid[:20, :20] = False
-    options = {"pred_iou_thresh": 0, "stability_score_thresh": 0, "points_per_side": 8, "points_per_batch": 5}
-    segmenter = SamSegmenter(checkpoint, **options)
+    options = {"pred_iou_thresh": 0, "stability_score_thresh": 0, "box_nms_thresh": 1, "exact": exact}
+    segmenter = SamSegmenter(checkpoint, points_per_side=8, points_per_batch=5, **options)
     asked = []
-    encoder = segmenter.generator.network.prompt_encoder
+    encoder = segmenter.generator.network.sam.prompt_encoder
     hook = encoder.register_forward_pre_hook(
         lambda _, args, kwargs: asked.append(kwargs["points"][0]), with_kwargs=True
     )
@@ -205,7 +212,7 @@ def test_nodata_gets_no_prompt_and_no_segment_and_its_values_do_not_matter(check
 
 def test_nothing_but_nodata_runs_no_encoder(checkpoint, monkeypatch):
     segmenter = SamSegmenter(checkpoint)
-    monkeypatch.setattr(MaskGenerator, "encode", None)
+    monkeypatch.setattr(SamNetwork, "encode", None)
     segments, embedding = segmenter.segment(blocks_image((48, 96)), np.zeros((48, 96), bool))
     assert len(segments) == 0
     assert embedding.values.shape == (32, 4, 8)
@@ -213,18 +220,14 @@ def test_nothing_but_nodata_runs_no_encoder(checkpoint, monkeypatch):
     assert not embedding.values.any()
 
 
-def test_no_more_full_size_masks_than_declared(monkeypatch):
-    sam, shape = tiny_sam(), (72, 96)
-    seen, plain = [], sam.postprocess_masks
-    monkeypatch.setattr(
-        sam, "postprocess_masks", lambda masks, *args: (seen.append(masks.shape), plain(masks, *args))[1]
-    )
-    monkeypatch.setattr(mask_generator, "FULL_SIZE_MASKS", 8)
-    options = GeneratorOptions(points_per_side=8, pred_iou_thresh=0.1, stability_score_thresh=0, box_nms_thresh=1)
-    segments, _ = MaskGenerator(sam, options).generate(blocks_image(shape), everywhere(shape))
-    assert max(batch * masks for batch, masks, _, _ in seen) == 8
-    # What the predicted IoU rejects is never brought to full size.
-    assert len(segments) <= sum(masks for _, masks, _, _ in seen) < 8 * 8 * 3
+@pytest.mark.parametrize("exact", [True, False])
+def test_one_mask_at_a_time_at_full_size_and_none_that_the_predicted_iou_rejects(monkeypatch, exact):
+    seen, plain = [], Enlarger._together
+    monkeypatch.setattr(Enlarger, "_together", lambda *args: (made := plain(*args), seen.append(made[0].shape))[0])
+    options = GeneratorOptions(8, pred_iou_thresh=0.1, stability_score_thresh=0, box_nms_thresh=1, exact=exact)
+    segments, _ = MaskGenerator(SamNetwork(tiny_sam()), options).generate(blocks_image((72, 96)), everywhere((72, 96)))
+    assert {count for count, _, _ in seen} == {1}
+    assert 0 < len(segments) <= len(seen) < 8 * 8 * 3
 
 
 @pytest.mark.parametrize(
@@ -239,7 +242,7 @@ def test_no_more_full_size_masks_than_declared(monkeypatch):
     ],
 )
 def test_embedding_is_the_predictors_without_padding(checkpoint, shape, cells, covered):
-    segmenter, image = SamSegmenter(checkpoint, points_per_side=2), blocks_image(shape)
+    segmenter, image = SamSegmenter(checkpoint, points_per_side=2, precision="fp32"), blocks_image(shape)
     _, embedding = segmenter.segment(image, everywhere(shape))
     assert embedding.values.dtype == np.float32
     assert embedding.values.shape[1:] == cells
@@ -247,12 +250,13 @@ def test_embedding_is_the_predictors_without_padding(checkpoint, shape, cells, c
     if min(shape) > 1:
         predictor = SamPredictor(tiny_sam())
         predictor.set_image(image)
-        assert (embedding.values == predictor.features[0, :, : cells[0], : cells[1]].numpy()).all()
+        want = predictor.features[0, :, : cells[0], : cells[1]].numpy()
+        np.testing.assert_allclose(embedding.values, want, atol=1e-5)
 
 
 def test_one_encoder_pass(checkpoint):
     segmenter, passes = SamSegmenter(checkpoint, points_per_side=4, points_per_batch=3), []
-    segmenter.generator.network.image_encoder.register_forward_hook(lambda *_: passes.append(1))
+    segmenter.generator.network.sam.image_encoder.neck.register_forward_hook(lambda *_: passes.append(1))
     segmenter.segment(blocks_image((50, 60)), everywhere((50, 60)))
     assert len(passes) == 1
 
@@ -314,10 +318,14 @@ def test_identity_changes_with_what_changes_the_result_only(checkpoint, tmp_path
     assert SamSegmenter(checkpoint, device="cpu", points_per_batch=2, torch_threads=1).identity == identity
     assert json.dumps(SamSegmenter(checkpoint, stability_score_offset=1).identity) == json.dumps(identity)
     for name, value in asdict(GeneratorOptions()).items():
-        if name != "points_per_batch":
-            other = SamSegmenter(checkpoint, **{name: value + 1 if isinstance(value, int) else value / 2}).identity
+        if name not in ("points_per_batch", "exact"):
+            changed = (not value) if isinstance(value, bool) else value + 1 if isinstance(value, int) else value / 2
+            other = SamSegmenter(checkpoint, **{name: changed}).identity
             assert {key for key in identity if identity[key] != other[key]} == {"options"}
             assert {key for key, old in identity["options"].items() if old != other["options"][key]} == {name}
+    assert SamSegmenter(checkpoint, exact=True).identity["options"]["exact"] is True
+    precisions = {SamSegmenter(checkpoint, precision=name).identity["precision"] for name in ("fp32", "bf16", "auto")}
+    assert precisions == {"fp32", "bf16"}
     torch.save({"model": tiny_sam(seed=2).state_dict(), "config": CONFIG}, tmp_path / "other.pth")
     assert SamSegmenter(tmp_path / "other.pth").identity["checkpoint"] != identity["checkpoint"]
 
@@ -369,7 +377,7 @@ def test_building_leaves_the_global_random_state_and_half_precision_becomes_floa
     state = {name: value.half() for name, value in tiny_sam().state_dict().items()}
     torch.save({"model": state, "config": CONFIG}, tmp_path / "half.pth")
     before = torch.get_rng_state()
-    network = SamSegmenter(tmp_path / "half.pth").generator.network
+    network = SamSegmenter(tmp_path / "half.pth", precision="fp32").generator.network.sam
     assert torch.equal(torch.get_rng_state(), before)
     assert {value.dtype for value in network.state_dict().values()} == {torch.float32}
 
@@ -415,6 +423,10 @@ def test_another_model_than_asked_for_is_refused(checkpoint):
         ({"pred_iou_thresh": 1.5}, "allowed is 0 to 1"),
         ({"box_nms_thresh": float("nan")}, "allowed is 0 to 1"),
         ({"stability_score_offset": -1.0}, "must not be negative"),
+        ({"crop_n_layers": -1}, "crop_n_layers is -1"),
+        ({"crop_overlap_ratio": 1.0}, "crop_overlap_ratio is 1.0"),
+        ({"precision": "fp16"}, "allowed are auto, fp32, bf16"),
+        ({"precision": "bf16", "exact": True}, "too much to be exact"),
         ({"device": "gpu"}, "device is 'gpu'"),
         ({"device": "meta"}, "device is 'meta'"),
         ({"device": "cuda:99"}, "give auto or cpu"),
@@ -428,9 +440,12 @@ def test_bad_options_are_refused_at_once(checkpoint, options, says):
 
 
 def test_points_lie_in_the_middle_of_their_cells():
-    points = prompt_points(everywhere((40, 80)), 4)
+    (points,) = prompt_points(everywhere((40, 80)), 4)
     assert points[:5].tolist() == [[10, 5], [30, 5], [50, 5], [70, 5], [10, 15]]
-    assert len(prompt_points(np.zeros((40, 80), bool), 4)) == 0
+    assert not any(map(len, prompt_points(np.zeros((40, 80), bool), 4)))
+    levels = prompt_points(everywhere((40, 80)), 4, (4, 2, 1))
+    assert [len(level) for level in levels] == [1, 3, 12]
+    assert sorted(np.concatenate(levels).tolist()) == sorted(points.tolist())
 
 
 def test_checkpoint_module_loads_no_torch():
