@@ -95,19 +95,24 @@ tiling = together(
     ),
 )
 segmenting = together(
-    click.option("--segmenter", default="regions", show_default=True, help="regions, sam, or an installed plug-in."),
+    click.option(
+        "--segmenter", default="regions", show_default=True, help="regions, sam, sam-hub, or an installed plug-in."
+    ),
     click.option("--checkpoint", type=click.Path(dir_okay=False), help="Weights of the segmenter (sam)."),
     click.option(
         "--model",
-        type=click.Choice(["vit_b", "vit_l", "vit_h"]),
-        help="Which SAM to download once when there is no --checkpoint. [default: vit_b]",
+        help="vit_b, vit_l or vit_h, downloaded once when there is no --checkpoint (sam) [default: vit_b]; a name of "
+        "`geoalps models`, or a directory (sam-hub).",
+    ),
+    click.option(
+        "--exact", is_flag=True, help="segment-anything's own masks to the pixel, at more cost (sam, sam-hub)."
     ),
     click.option(
         "--granularity",
         type=click.FloatRange(0.01, 100),
         help="From coarse, such as 0.3, to fine, such as 3 (regions). [default: 1]",
     ),
-    click.option("--device", help="auto, cpu, cuda or cuda:1 (sam). [default: auto]"),
+    click.option("--device", help="auto, cpu, cuda or cuda:1 (sam, sam-hub). [default: auto]"),
     click.option(
         "--option",
         "options",
@@ -115,7 +120,14 @@ segmenting = together(
         multiple=True,
         help="Any other option of the segmenter, such as regions_per_mpx=500 or points_per_side=64; repeatable.",
     ),
-    click.option("--encoder", help="Installed plug-in whose embeddings replace the segmenter's."),
+    click.option("--encoder", help="Installed plug-in whose embeddings replace the segmenter's, such as dinov2."),
+    click.option(
+        "--encoder-option",
+        "encoder_options",
+        type=KeyValue(),
+        multiple=True,
+        help="Any option of the encoder, such as model=dinov2-small; repeatable.",
+    ),
     click.option(
         "--with-shape",
         is_flag=True,
@@ -207,6 +219,7 @@ def announce(talk: Console, segmenter: str) -> None:
     other = {
         "regions": "needs no download; for Segment Anything: --segmenter sam (375 MB once) or --checkpoint",
         "sam": "Segment Anything; for a run without a download: --segmenter regions",
-    }.get(segmenter, "an installed plug-in; built in are regions and sam")
+        "sam-hub": "a successor of Segment Anything; what there is: geoalps models",
+    }.get(segmenter, "an installed plug-in; built in are regions, sam and sam-hub")
     if segmenter in names():
         talk.print(f"segmenter: {segmenter} ({other})", highlight=False)

@@ -24,6 +24,8 @@ from geoalps.labeling import stages
 from geoalps.labeling.class_model import ClassModel
 from geoalps.labeling.scenes import tile_label_scenes
 from geoalps.labeling.segmentation import naming_tiles
+from geoalps.plugins import load_encoder
+from geoalps.protocols import Encoder
 
 
 def _scene(given: dict[str, Any], path: str) -> Scene:
@@ -52,7 +54,17 @@ def _segmenter(given: dict[str, Any], stage: Callable[..., Any]) -> dict[str, An
     if wrong:
         raise OptionError(f"--option {wrong[0]} is no option of a segmenter; see --help for options of the command")
     named = {name: given[name] for name in ("checkpoint", "model", "device", "granularity")}
-    return segmenter_options(named, given["options"])
+    return segmenter_options({**named, "exact": given["exact"] or None}, given["options"])
+
+
+def _encoder(given: dict[str, Any]) -> str | Encoder | None:
+    """The encoder, made with its options where there are any."""
+    if not given["encoder_options"]:
+        name: str | None = given["encoder"]
+        return name
+    if given["encoder"] is None:
+        raise OptionError("--encoder-option is given without an --encoder; give its name, such as --encoder dinov2")
+    return load_encoder(given["encoder"], dict(given["encoder_options"]))
 
 
 RASTERS = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".png", ".jpg")
@@ -86,7 +98,7 @@ def run_tile_label(talk: Console, names: tuple[str, ...], output: Path | None, g
         products = tile_label_scenes(
             scenes, [output] if alone and output else output, given["classes"], class_model=given["class_model"],
             tile_size=given["tile_size"], margin=given["margin"], segmenter=given["segmenter"],
-            encoder=given["encoder"], with_shape=given["with_shape"] or None,
+            encoder=_encoder(given), with_shape=given["with_shape"] or None,
             stretch=None if given["class_model"] else _stretch(scenes, given),
             normalisation=given["normalisation"], seed=given["seed"], min_area=given["min_area"],
             simplify=given["simplify"], max_area_fraction=given["max_area_fraction"], on_error=given["on_error"],
@@ -105,7 +117,7 @@ def run_segment(talk: Console, path: str, output: Path | None, given: dict[str, 
     announce(talk, given["segmenter"])
     with progress_for(talk) as progress:
         store = stages.segment(
-            scene, _grid(scene, given), given["segmenter"], path=output, encoder=given["encoder"],
+            scene, _grid(scene, given), given["segmenter"], path=output, encoder=_encoder(given),
             stretch=_stretch([scene], given), max_area_fraction=given["max_area_fraction"], on_error=given["on_error"],
             workers=workers(given), threads=given["threads"], overwrite=given["overwrite"], progress=progress,
             with_shape=given["with_shape"], **_segmenter(given, stages.segment),

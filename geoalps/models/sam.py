@@ -175,14 +175,14 @@ class SamSegmenter:
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """``sam``, model, the checkpoint's SHA-256, precision, and every option of the generator but the batch size.
+        """``sam``, model, the checkpoint's SHA-256, and every option that changes the result.
 
-        What is left out, the device, torch's threads and compiling too, changes the rounding of sums and nothing else.
+        Batch size, device, torch's threads and compiling change the rounding of sums and nothing else.
 
         Raises:
             CheckpointError: see :attr:`architecture`.
         """
-        options = asdict(self.options)
+        options = asdict(self.options) | {"precision": self.precision}
         del options["points_per_batch"]
         checkpoint = checkpoints.sha256(self.path)
         return {
@@ -190,7 +190,6 @@ class SamSegmenter:
             "revision": 2,
             "model": self.architecture.name,
             "checkpoint": checkpoint,
-            "precision": self.precision,
             "options": options,
         }
 

@@ -324,7 +324,9 @@ def test_identity_changes_with_what_changes_the_result_only(checkpoint, tmp_path
             assert {key for key in identity if identity[key] != other[key]} == {"options"}
             assert {key for key, old in identity["options"].items() if old != other["options"][key]} == {name}
     assert SamSegmenter(checkpoint, exact=True).identity["options"]["exact"] is True
-    precisions = {SamSegmenter(checkpoint, precision=name).identity["precision"] for name in ("fp32", "bf16", "auto")}
+    precisions = {
+        SamSegmenter(checkpoint, precision=name).identity["options"]["precision"] for name in ("fp32", "bf16", "auto")
+    }
     assert precisions == {"fp32", "bf16"}
     torch.save({"model": tiny_sam(seed=2).state_dict(), "config": CONFIG}, tmp_path / "other.pth")
     assert SamSegmenter(tmp_path / "other.pth").identity["checkpoint"] != identity["checkpoint"]
