@@ -13,7 +13,6 @@ import click
 from rich.console import Console
 
 from geoalps.cli.options import announce, segmenter_options, workers
-from geoalps.cli.progress import progress_for
 from geoalps.errors import OptionError, ProductError, SceneError
 from geoalps.grid import TileGrid
 from geoalps.io.product import Product
@@ -25,6 +24,7 @@ from geoalps.labeling.class_model import ClassModel
 from geoalps.labeling.scenes import tile_label_scenes
 from geoalps.labeling.segmentation import naming_tiles
 from geoalps.plugins import load_encoder
+from geoalps.progress import progress_for
 from geoalps.protocols import Encoder
 
 

@@ -57,9 +57,9 @@ def command(
       geoalps sample made.tif
       geoalps sample large.tif --size 8192x12288 --seed 7 --no-truth
     """  # noqa: D301 - click wants the backspace itself
-    from geoalps.cli.progress import progress_for
     from geoalps.errors import ProductError
     from geoalps.io.sample import write_sample
+    from geoalps.progress import progress_for
     from geoalps.sample import SampleScene
 
     if output.exists() and not overwrite:

@@ -31,9 +31,9 @@ def command(ctx: click.Context, /, output: Path, count: int, seed: int, overwrit
       geoalps sample-chips chips/ -n 100
       geoalps sample-chips ports/ -n 20 --kind port --sensor panchromatic --pixel-size 0.5
     """  # noqa: D301 - click wants the backspace itself
-    from geoalps.cli.progress import progress_for
     from geoalps.errors import ProductError
     from geoalps.io.chips import write_chip
+    from geoalps.progress import progress_for
     from geoalps.sample import made_chip
 
     names = {n: output / f"chip_{n}.tif" for n in range(seed, seed + count)}

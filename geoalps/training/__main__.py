@@ -85,7 +85,7 @@ def _train_net(draft: Path, stages: Stages, seed: int, count: int, steps: int, t
     seeds = range((seed + 1) * APART, (seed + 1) * APART + count)
     stages.start("chips", count)
     chips = draw_chips(seeds, CHIP_SIZE, threads, stages.advance)
-    stages.start("network", steps, "steps")
+    stages.start("network", steps)
     net = train_affinity(chips, steps, seed, stages.advance)
     drawn = {"seeds": [seeds.start, seeds.stop], "chips": len(chips), "size": CHIP_SIZE, "steps": steps}
     save_net(net, draft / NET_FILE, drawn | stages.record() | _made_by(seed))
@@ -99,7 +99,7 @@ def _train_scorer(draft: Path, stages: Stages, seed: int, count: int, threads: i
     seeds = range(first, first + count)
     stages.start("scenes", count)
     nodes = draw_nodes(seeds, SCENE_SIZE, str(draft), threads, stages.advance)
-    stages.start("scorer", EPOCHS, "passes")
+    stages.start("scorer", EPOCHS)
     scorer = train_choice(nodes, seed, stages.advance)
     drawn = {"seeds": [first, first + count], "nodes": len(nodes), "size": SCENE_SIZE, "passes": EPOCHS}
     text = scorer.to_json(drawn | stages.record() | _made_by(seed))

@@ -19,7 +19,11 @@ WHAT = {
     "product": "parts",
     "sample": "pieces",
     "chips": "chips",
+    "network": "steps",
+    "scenes": "scenes",
+    "scorer": "passes",
 }
+"""What the steps of a stage are."""
 
 
 class Bars:
@@ -28,18 +32,19 @@ class Bars:
     def __init__(self, console: Console) -> None:
         self._bars = RichProgress(
             TextColumn("{task.description:>9}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[what]}"),
-            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=console,
+            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
+            console=console,
         )  # fmt: skip
         self._now: TaskID | None = None
 
     def start(self, stage: str, total: int) -> None:
         """A stage of ``total`` steps begins."""
-        self._now = self._bars.add_task(stage, total=total, what=WHAT.get(stage, ""))
+        self._now = self._bars.add_task(stage, total=total, what=WHAT.get(stage, ""), note="")
 
-    def advance(self, steps: int = 1) -> None:
-        """So many steps are done."""
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        """So many steps are done; ``note`` is how it goes."""
         if self._now is not None:
-            self._bars.advance(self._now, steps)
+            self._bars.update(self._now, advance=steps, note=note)
 
     def tell(self, text: str) -> None:
         """A line above the bars."""
@@ -67,8 +72,8 @@ class Lines:
         self._stage, self._total, self._done = stage, total, 0
         self._began = self._told = time.monotonic()
 
-    def advance(self, steps: int = 1) -> None:
-        """So many steps are done."""
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        """So many steps are done; ``note`` is how it goes."""
         with self._lock:
             self._done += steps
             now = time.monotonic()
@@ -76,10 +81,8 @@ class Lines:
                 return
             self._told = now
             left = (now - self._began) / self._done * (self._total - self._done)
-            what = WHAT.get(self._stage, "")
-            self._console.print(
-                f"{self._stage}: {self._done} of {self._total} {what}, {left:.0f} s left", highlight=False
-            )
+            told = f"{self._stage}: {self._done} of {self._total} {WHAT.get(self._stage, '')}, {left:.0f} s left"
+            self._console.print(f"{told}, {note}" if note else told, highlight=False)
 
     def tell(self, text: str) -> None:
         """A line of its own."""
