@@ -108,6 +108,7 @@ def overlaps(
     """Pairs of segments with pixels in common, in one frame: indices into both, and the number of pixels."""
 
     def incidence(segments: Segments) -> csr_array:
+        """(segments, pixels) ones where a segment covers a pixel."""
         index, pixel = segments.pixels(frame.width)
         shape = (len(segments), frame.area)
         return csr_array(coo_array((np.ones(len(index), np.int64), (index, pixel)), shape))

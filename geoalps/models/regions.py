@@ -104,6 +104,9 @@ class RegionSegmenter:
             raise OptionError(f"smallest is {self.smallest}; at least 1 pixel is needed")
         if not 0 <= self.smoothing <= 10:
             raise OptionError(f"smoothing is {self.smoothing:g}; allowed is 0 to 10 pixels")
+        if self.weights is not None:
+            # whoever is sent a copy may work in another directory
+            object.__setattr__(self, "weights", str(Path(self.weights).absolute()))
 
     @property
     def identity(self) -> Mapping[str, Any]:

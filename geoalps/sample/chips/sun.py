@@ -62,6 +62,7 @@ def _overlap(shape: tuple[int, ...], rows: int, cols: int) -> tuple[tuple[slice,
     """Views of the pixels that have a neighbour so many rows and columns away, and of those neighbours."""
 
     def pair(size: int, shift: int) -> tuple[slice, slice]:
+        """The same along one side."""
         return slice(max(0, -shift), size - max(0, shift)), slice(max(0, shift), size - max(0, -shift))
 
     (r0, r1), (c0, c1) = pair(shape[0], rows), pair(shape[1], cols)
