@@ -238,7 +238,7 @@ def compare(args: argparse.Namespace, image: NDArray[np.uint8]) -> str:
     """The table of all generators."""
     device = torch.device(args.device)
     sams = {}
-    for name in ("upstream", "fp32", "bf16"):
+    for name in ("bf16",) if args.alone else ("upstream", "fp32", "bf16"):
         sams[name] = random_sam(args.model)
         if args.checkpoint:
             sams[name].load_state_dict(load_state(args.checkpoint)[0])
@@ -250,14 +250,19 @@ def compare(args: argparse.Namespace, image: NDArray[np.uint8]) -> str:
     made = {} if args.checkpoint else {
         part.tobytes(): blobs(part).to(device) for size in {64, points} for part in np.array_split(grid, 1024 // size)
     }  # fmt: skip
-    exact, narrow = SamNetwork(sams["fp32"]), SamNetwork(sams["bf16"], torch.bfloat16, compiled=args.compiled)
+    dtype = torch.bfloat16 if has_bfloat16(device.type) else torch.float32
+    narrow = SamNetwork(sams["bf16"], dtype, compiled=args.compiled)
+    exact = narrow if args.alone else SamNetwork(sams["fp32"])
     methods: dict[str, Callable[[], Run]] = {
         "segment-anything + ALPS pooling": lambda: upstreams(sams["upstream"], image, made, args.pooled),
         "geoalps fp32 --exact": lambda: ours(exact, image, made, True, points),
         "geoalps fp32": lambda: ours(exact, image, made, False, points),
+        "geoalps bf16": lambda: ours(narrow, image, made, False, points),
     }
-    if has_bfloat16(device.type):
-        methods["geoalps bf16"] = lambda: ours(narrow, image, made, False, points)
+    if not has_bfloat16(device.type):
+        del methods["geoalps bf16"]
+    if args.alone:
+        methods = dict(list(methods.items())[-1:])
     runs: dict[str, list[Run]] = {name: [] for name in methods}
     for turn in range(args.rounds):
         for name, method in methods.items():
@@ -338,6 +343,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--pooled", type=int, default=8, help="masks that are pooled as ALPS does it")
     parser.add_argument("--compiled", action="store_true", help="torch.compile for bf16")
+    parser.add_argument("--alone", action="store_true", help="only what geoalps does by default, such as for vit_h")
     parser.add_argument("--equality", action="store_true", help="only compare results")
     parser.add_argument("--scene", type=Path, help="label it, too")
     parser.add_argument("--out", type=Path)

@@ -28,7 +28,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
       geoalps models
       geoalps models fetch sam2.1-base-plus
       geoalps models where sam2.1-base-plus
-      geoalps tile-label ortho.tif --segmenter sam-hub --option model=sam2.1-base-plus
+      geoalps tile-label ortho.tif --segmenter sam-hub --model sam2.1-base-plus
     """  # noqa: D301 - click wants the backspace itself
     if ctx.invoked_subcommand is None:
         _list(as_json)
