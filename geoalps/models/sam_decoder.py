@@ -152,7 +152,8 @@ def _in_place(logits: Tensor, grid: tuple[int, int]) -> Tensor:
     Two neighbours along a row are moved as one number of twice the size, which is ten times as fast.
     """
     pairs = torch.unflatten(logits.view(PAIRS[logits.dtype]), 2, (*grid, 2, 2, 2))
-    placed = pairs.permute(0, 1, 2, 4, 6, 3, 5).contiguous().view(logits.dtype)
+    # a copy even of nothing, whose strides would not do
+    placed = pairs.permute(0, 1, 2, 4, 6, 3, 5).clone(memory_format=torch.contiguous_format).view(logits.dtype)
     return placed.view(*logits.shape[:2], 4 * grid[0], 4 * grid[1])
 
 
