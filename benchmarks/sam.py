@@ -18,6 +18,7 @@ import platform
 import resource
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ from segment_anything.utils.amg import build_point_grid
 from torch import Tensor
 from torch.nn import functional
 
+from geoalps.io.product import Product
 from geoalps.labeling.pool import pool
 from geoalps.models import sam_encoder
 from geoalps.models.checkpoint import load_state
@@ -321,17 +323,19 @@ def equality(model: str, image: NDArray[np.uint8]) -> str:
 
 def end_to_end(scene: Path, checkpoint: Path, device: str) -> str:
     """Tiles a second of the whole program, and how busy the GPU was, sampled five times a second."""
-    busy: list[int] = []
     query = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-lms", "200"]
     command = ["tile-label", str(scene), "--segmenter", "sam", "--checkpoint", str(checkpoint), "--device", device]
-    watcher = subprocess.Popen(query, stdout=subprocess.PIPE, text=True)
-    start = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "geoalps", *command, "--margin", "0", "--overwrite"], check=True)
-    seconds = time.perf_counter() - start
-    watcher.terminate()
+    with tempfile.TemporaryDirectory() as work:
+        watcher = subprocess.Popen(query, stdout=subprocess.PIPE, text=True)
+        subprocess.run([sys.executable, "-m", "geoalps", *command, "--margin", "0", "-o", work + "/out"], check=True)
+        watcher.terminate()
+        product = Product.open(Path(work) / "out")
+        tiles = len(list((product.path / "work" / "tiles").rglob("*.parquet")))
+        seconds = product.run()["seconds"]["segment"]
     busy = [int(line) for line in (watcher.communicate()[0] or "").split() if line.isdigit()]
     working = [share for share in busy if share > 0]
-    return f"{seconds:.1f} s; while it worked the GPU was busy {np.mean(working or [0]):.0f} % of the time"
+    rate = f"{tiles} tiles in {seconds:.1f} s: {tiles / seconds:.2f} a second, {1000 * seconds / tiles:.0f} ms each"
+    return f"{rate}; from first to last kernel the GPU was busy {np.mean(working or [0]):.0f} % of the time"
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from threading import BoundedSemaphore
+from queue import SimpleQueue
 
 import torch
 
@@ -87,16 +87,18 @@ class Turns:
     """
 
     def __init__(self, device: torch.device, threads: int | None) -> None:
-        self._device, self._threads = device, threads or os.cpu_count() or 1
-        self._room = BoundedSemaphore(TILES_IN_FLIGHT if device.type == "cuda" else 1)
+        self._threads = threads or os.cpu_count() or 1
+        self._free: SimpleQueue[torch.cuda.Stream | None] = SimpleQueue()
+        # the same streams again and again: memory that one has given back serves no other
+        for _ in range(TILES_IN_FLIGHT if device.type == "cuda" else 1):
+            self._free.put(torch.cuda.Stream(device) if device.type == "cuda" else None)  # type: ignore[no-untyped-call]
 
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Wait for a turn; inside, torch computes as it should."""
-        with self._room:
-            if self._device.type == "cuda":
-                with torch.cuda.stream(torch.cuda.Stream(self._device)):  # type: ignore[no-untyped-call]
-                    yield
-            else:
-                with torch_threads(self._threads):
-                    yield
+        stream = self._free.get()
+        try:
+            with torch_threads(self._threads) if stream is None else torch.cuda.stream(stream):
+                yield
+        finally:
+            self._free.put(stream)

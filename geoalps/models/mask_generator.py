@@ -24,7 +24,7 @@ from geoalps.models.promptable import EncodedImage, Promptable
 from geoalps.protocols import EmbeddingMap, Image, Mask
 from geoalps.segments import Segments
 
-POINTS_PER_BATCH = {"cpu": 64, "cuda": 256}
+POINTS_PER_BATCH, ON_CUDA = 64, 256
 """Where it is not said."""
 ADAPTIVE_STRIDES = (4, 2, 1)
 """Of the grid of points: the coarsest is asked whole, a finer one where no mask is yet."""
@@ -166,7 +166,7 @@ class MaskGenerator:
             stable=options.stability_score_thresh,
             offset=options.stability_score_offset,
         )
-        step = options.points_per_batch or POINTS_PER_BATCH.get(self.network.device.type, POINTS_PER_BATCH["cuda"])
+        step = options.points_per_batch or (ON_CUDA if self.network.device.type == "cuda" else POINTS_PER_BATCH)
         for level in crop.points:
             points = level[~judge.covered(level)]
             for at in range(0, len(points), step):
