@@ -119,9 +119,11 @@ def watched(device: torch.device) -> Iterator[list[float]]:
 
     thread = threading.Thread(target=watch)
     thread.start()
-    yield peak
-    done.set()
-    thread.join()
+    try:
+        yield peak
+    finally:
+        done.set()
+        thread.join()
 
 
 def _resident() -> int:

@@ -157,13 +157,20 @@ def tell(talk: Console, product: Product) -> None:
     seams = run["seam_index"]["index"]
     seam_text = "" if seams is None else f", seam index {seams:.2f}"
     if not run["counts"]["objects"]:
-        talk.print(
-            "no objects: the scene holds no valid pixels; is the nodata value right? (geoalps info SCENE, --nodata)",
-            highlight=False,
-        )
+        talk.print(f"no objects: {_why_none(run)}", highlight=False)
     talk.print(f"{run['counts']['objects']} objects in {run['n_classes']} classes{seam_text}", highlight=False)
     if damaged := run["damaged_tiles"]:
         first = "; ".join(f"{name}: {why}" for name, why in list(damaged.items())[:3])
         talk.print(f"{len(damaged)} tiles are not whole ({first}); run.json lists them", highlight=False)
     talk.print(f"open {product.path / 'labels.gpkg'} in QGIS: it comes up coloured", highlight=False)
     click.echo(str(product.path))
+
+
+def _why_none(run: dict[str, Any]) -> str:
+    """What may be wrong when a product holds no objects, and what to do."""
+    if run["counts"]["empty"] == run["counts"]["tiles"]:
+        return "the scene holds no valid pixels; is the nodata value right? (geoalps info SCENE, --nodata)"
+    return (
+        "no mask passed; with sam try --option pred_iou_thresh=0.7 --option stability_score_thresh=0.85, or take "
+        "--segmenter regions, which covers all that is valid"
+    )

@@ -172,7 +172,7 @@ def test_nothing_in_the_scene_gives_an_empty_product(geoalps, tmp_path, kind, no
     out = tmp_path / "out"
     done = geoalps("tile-label", made.path, "-o", out, "--normalisation", normalisation, *SMALL)
     assert (done.code, done.out) == (0, f"{out}\n"), done.err
-    assert "no objects" in done.err
+    assert "no objects: the scene holds no valid pixels" in done.err
     layer, _ = check_product(made, out, 5)
     assert not len(layer)
 
