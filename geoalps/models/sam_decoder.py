@@ -92,9 +92,11 @@ class PointDecoder:
         tokens, keys = self._transformed(image, torch.cat([given.expand(len(sparse), -1, -1), sparse], 1))
         iou = decoder.iou_prediction_head(tokens[:, 0])[:, 1:]
         good = iou > above if above > 0 else torch.ones_like(iou, dtype=torch.bool)
-        prompts = good.any(1).nonzero()[:, 0]
-        logits = self._masks(tokens[prompts, 2 : 1 + decoder.num_mask_tokens], keys[prompts], image.grid)
-        return logits[good[prompts]], iou[good]
+        some = good.any(1)
+        if not some.all():  # a copy of all would cost as much as a layer
+            tokens, keys, iou, good = tokens[some], keys[some], iou[some], good[some]
+        logits = self._masks(tokens[:, 2 : 1 + decoder.num_mask_tokens], keys, image.grid)
+        return logits[good], iou[good]
 
     def _transformed(self, image: ImageSide, given: Tensor) -> tuple[Tensor, Tensor]:
         """(b, t, c) float32 tokens and (b, n, c) image tokens after the two-way transformer."""
