@@ -127,7 +127,7 @@ def test_no_mask_passing_is_explained(scene, tmp_path, checkpoint):
     sam = ["--segmenter", "sam", "--checkpoint", str(checkpoint), "--option", "pred_iou_thresh=1"]
     done = CliRunner().invoke(main, ["tile-label", str(scene.path), "-o", str(tmp_path / "out"), *TILED, *sam])
     assert done.exit_code == 0, done.output
-    assert "no objects: no mask passed; with sam try --option pred_iou_thresh=0.7" in done.output
+    assert "no objects: no mask passed; try --option pred_iou_thresh=0.7" in done.output
 
 
 @pytest.mark.parametrize(

@@ -168,9 +168,10 @@ def tell(talk: Console, product: Product) -> None:
 
 def _why_none(run: dict[str, Any]) -> str:
     """What may be wrong when a product holds no objects, and what to do."""
-    if run["counts"]["empty"] == run["counts"]["tiles"]:
-        return "the scene holds no valid pixels; is the nodata value right? (geoalps info SCENE, --nodata)"
+    nodata = "is the nodata value right? (geoalps info SCENE, --nodata)"
+    if "pred_iou_thresh" not in run["segmenter"].get("options", {}):
+        return f"the scene holds no valid pixels; {nodata}"
     return (
-        "no mask passed; with sam try --option pred_iou_thresh=0.7 --option stability_score_thresh=0.85, or take "
-        "--segmenter regions, which covers all that is valid"
+        "no mask passed; try --option pred_iou_thresh=0.7 --option stability_score_thresh=0.85, or take --segmenter "
+        f"regions, which covers all that is valid. Or nothing is: {nodata}"
     )
