@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,8 @@ from geoalps.protocols import Image, Mask
 
 NODATA_COLOUR = np.array([124, 116, 104], np.uint8)
 """SAM's mean colour: nodata looks like the padding beside it, whatever values lie under it."""
+PLACE = "TORCHINDUCTOR_CACHE_DIR"
+"""The variable by which torch is told where to keep what it compiles."""
 PROMPTS_AT_ONCE = {torch.float32: 2, torch.bfloat16: 4}
 """Prompts that go through the decoder together on a processor: what they hold should stay in its cache."""
 
@@ -42,7 +46,7 @@ class SamNetwork:
         self._encode: Callable[..., Tensor] = sam_encoder.encode
         self._decoder = PointDecoder(sam.mask_decoder, dtype)
         if compiled:
-            os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_directory() / "compiled"))
+            _keep_what_is_compiled()
             self._encode = torch.compile(sam_encoder.encode)
             self._decoder.compile()
 
@@ -91,6 +95,14 @@ class SamNetwork:
         parts = [self._decoder.predict(encoded.held, some.float(), above) for some in sparse.split(at_once)]
         logits, iou = (torch.cat(part) for part in zip(*parts, strict=True))
         return Answers(logits, iou)
+
+
+def _keep_what_is_compiled() -> None:
+    """Have torch keep it in the cache directory, unless the user said where; its own place is a temporary one."""
+    # importing torch may have written its own place into the environment already
+    theirs = Path(tempfile.gettempdir()) / "torchinductor_"
+    if os.environ.get(PLACE, str(theirs)).startswith(str(theirs)):
+        os.environ[PLACE] = str(cache_directory() / "compiled")
 
 
 def resized_shape(shape: tuple[int, ...], side: int) -> tuple[int, int]:
