@@ -262,19 +262,16 @@ def test_a_turn_ends_with_an_error_too():
         assert torch.get_num_threads() == before
 
 
-@pytest.mark.parametrize(
-    ("given", "used"), [(None, "compiled"), ("/tmp/torchinductor_me", "compiled"), ("/own", "own")]
-)  # noqa: S108
-def test_what_is_compiled_is_kept(tmp_path, monkeypatch, given, used):
+@pytest.mark.parametrize(("given", "kept"), [(None, False), ("/scratch/torchinductor_me", False), ("/own", True)])
+def test_what_is_compiled_is_kept(tmp_path, monkeypatch, given, kept):
     monkeypatch.setenv("GEOALPS_CACHE", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", "/tmp")  # noqa: S108
+    monkeypatch.setattr("tempfile.tempdir", "/scratch")
     monkeypatch.setattr(torch, "compile", lambda function, **_: function)
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", given or "")
     if given is None:
         monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
     SamNetwork(tiny_sam(), compiled=True)
-    place = os.environ["TORCHINDUCTOR_CACHE_DIR"]
-    assert place == (given if used == "own" else str(tmp_path / used))
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == (given if kept else str(tmp_path / "compiled"))
 
 
 def test_compiled_is_the_same(tmp_path, monkeypatch):
