@@ -14,11 +14,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from geoalps.errors import CheckpointError, GeoalpsError, OptionError
-from geoalps.models.pretrained import ModelDirectory, installed, load_network
+from geoalps.models.pretrained import IMAGENET, ModelDirectory, installed, load_network
 from geoalps.protocols import EmbeddingMap, Image, Mask
 
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""Mean and standard deviation of red, green and blue where a model says none."""
 STATEFUL = ("swin", "donut-swin", "maskformer-swin")
 """Architectures whose code keeps smaller attention windows once it saw a small image: results would depend on order."""
 FIRST_PATCH = 4

@@ -87,7 +87,7 @@ class Turns:
     """
 
     def __init__(self, device: torch.device, threads: int | None) -> None:
-        self._threads = threads or os.cpu_count() or 1
+        self._device, self._threads = device, threads or os.cpu_count() or 1
         self._free: SimpleQueue[torch.cuda.Stream | None] = SimpleQueue()
         # the same streams again and again: memory that one has given back serves no other
         for _ in range(TILES_IN_FLIGHT if device.type == "cuda" else 1):
@@ -98,6 +98,8 @@ class Turns:
         """Wait for a turn; inside, torch computes as it should."""
         stream = self._free.get()
         try:
+            if stream is not None:  # networks are built on the default one, perhaps a moment ago
+                stream.wait_stream(torch.cuda.default_stream(self._device))
             with torch_threads(self._threads) if stream is None else torch.cuda.stream(stream):
                 yield
         finally:

@@ -14,12 +14,11 @@ from torch.nn import functional
 from torchvision.transforms.v2.functional import resize
 
 from geoalps.errors import CheckpointError
-from geoalps.models.pretrained import ModelDirectory, load_network
+from geoalps.models.pretrained import IMAGENET, ModelDirectory, load_network
 from geoalps.models.promptable import Answers, EncodedImage
 from geoalps.models.sam_network import resized_shape
 from geoalps.protocols import Image, Mask
 
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 POINTS_AT_ONCE = 4
 """Points that go through the decoder together on a processor: 32 of SAM 2's take 1 GB and a third of the time more."""
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))

@@ -20,6 +20,8 @@ from geoalps.models.checkpoint import sha256
 if TYPE_CHECKING:
     from torch import device as Device  # noqa: N812 - a type
 
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Mean and standard deviation of red, green and blue in 0..1, where a model says none."""
 CONFIG = "config.json"
 PREPROCESSING = ("preprocessor_config.json", "processor_config.json")
 WEIGHTS = "model.safetensors"

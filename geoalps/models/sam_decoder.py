@@ -134,8 +134,8 @@ class PointDecoder:
 
 
 Linear = tuple[Tensor, Tensor]
-PAIRS = {torch.float32: torch.float64, torch.bfloat16: torch.float32}
-"""A type of twice the size: nothing is computed in it."""
+PAIRS = {torch.float32: torch.int64, torch.bfloat16: torch.int32}
+"""A type of twice the size, which every device has: nothing is computed in it."""
 
 
 def _upscaling(decoder: MaskDecoder, dtype: torch.dtype) -> tuple[Linear, Linear, Linear, float]:
