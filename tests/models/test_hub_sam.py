@@ -510,8 +510,9 @@ def test_code_in_a_directory_is_never_run(stored, tmp_path):
 
 
 def test_without_the_extra_the_way_out_is_told(stored, monkeypatch):
+    folder = stored("sam2")  # before transformers goes: what is stored is made with it
     monkeypatch.setitem(sys.modules, "transformers", None)
-    refused(stored("sam2"), r'this model needs transformers .*; pip install "geoalps\[hub\]"', PluginError)
+    refused(folder, r'this model needs transformers .*; pip install "geoalps\[hub\]"', PluginError)
 
 
 WORKER = """
