@@ -33,7 +33,7 @@ from sklearn.cluster import KMeans  # noqa: E402
 from sklearn.metrics import normalized_mutual_info_score  # noqa: E402
 from torch import nn  # noqa: E402
 
-from geoalps.labeling.class_model import Normalisation  # noqa: E402
+from geoalps.labeling.normalisation import Normalisation  # noqa: E402
 from geoalps.labeling.pool import pool  # noqa: E402
 from geoalps.models.descriptors import NAMES, SHAPE_NAMES  # noqa: E402
 from geoalps.models.regions import RegionSegmenter  # noqa: E402

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import reduce
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -44,6 +45,16 @@ class KeyValue(click.ParamType):  # type: ignore[type-arg, unused-ignore]
             return name.replace("-", "_"), json.loads(text)
         except ValueError:
             return name.replace("-", "_"), text
+
+
+class Auto(click.IntRange):
+    """A number in a range, or ``auto``."""
+
+    name = "N|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, or the word."""
+        return value if value == "auto" else super().convert(value, param, ctx)
 
 
 def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -146,10 +157,10 @@ clustering = together(
     click.option(
         "-k",
         "--classes",
-        type=click.IntRange(1, 65535),
+        type=Auto(1, 65535),
         default=16,
         show_default=True,
-        help="Number of pseudo-classes.",
+        help="Number of pseudo-classes; auto: as many as there seem to be (geoalps suggest-classes).",
     ),
     click.option(
         "--normalisation",
@@ -174,6 +185,14 @@ painting = together(
         metavar="METRES",
         help="Simplify outlines, shared borders staying shared. [default: 0, outlines follow the pixels]",
     ),
+)
+class_model = click.option(
+    "--class-model",
+    type=click.Path(path_type=Path),
+    help="Class model, or a product that holds one, for which this is segmented: gives bands, stretch and options.",
+)
+dissolve = click.option(
+    "--dissolve", is_flag=True, help="Also write dissolved.gpkg: neighbouring objects of one class as one polygon."
 )
 overwrite = click.option(
     "--overwrite", is_flag=True, help="Replace what is there already; tiles made with the same options are kept."

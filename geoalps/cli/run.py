@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from glob import glob
 from inspect import signature
@@ -21,18 +22,19 @@ from geoalps.io.store import Store
 from geoalps.io.stretch import Stretch, fit_stretch
 from geoalps.labeling import stages
 from geoalps.labeling.class_model import ClassModel
-from geoalps.labeling.scenes import tile_label_scenes
+from geoalps.labeling.scenes import as_model, segment_scenes, tile_label_scenes
 from geoalps.labeling.segmentation import naming_tiles
 from geoalps.plugins import load_encoder
 from geoalps.progress import progress_for
 from geoalps.protocols import Encoder
 
 
-def _scene(given: dict[str, Any], path: str) -> Scene:
-    """The scene at a path with the options of reading; a product is refused by that name."""
+def _scene(given: dict[str, Any], path: str, model: ClassModel | None = None) -> Scene:
+    """The scene at a path with the options of reading, or seen as a class model says; a product is refused as such."""
     if (Path(path) / "run.json").exists():
         raise SceneError(f"{path} is a product, no scene; give the raster that it was made of")
-    return open_scene(path, given["bands"], given["nodata"])
+    bands = model.source["bands"] if given["bands"] is None and model is not None else given["bands"]
+    return open_scene(path, bands, given["nodata"])
 
 
 def _grid(scene: Scene, given: dict[str, Any]) -> TileGrid:
@@ -67,6 +69,8 @@ def _encoder(given: dict[str, Any]) -> str | Encoder | None:
     return load_encoder(given["encoder"], dict(given["encoder_options"]))
 
 
+DRIFTED = 0.02
+"""Share of unseen objects from which a user is told; of unusual ones there is 1 in 100 in the scene that was fitted."""
 RASTERS = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".png", ".jpg")
 """What is taken for a scene in a directory, by the ends of the names."""
 
@@ -91,53 +95,124 @@ def scene_paths(given: tuple[str, ...]) -> list[str]:
 def run_tile_label(talk: Console, names: tuple[str, ...], output: Path | None, given: dict[str, Any]) -> None:
     """Scenes to products, and where they are."""
     paths = scene_paths(names)
-    scenes = [_scene(given, path) for path in paths]
+    model = as_model(given["class_model"])
+    scenes = [_scene(given, path, model) for path in paths]
     alone = paths == list(names) and len(paths) == 1
     announce(talk, given["segmenter"])
     with progress_for(talk) as progress:
         products = tile_label_scenes(
-            scenes, [output] if alone and output else output, given["classes"], class_model=given["class_model"],
-            tile_size=given["tile_size"], margin=given["margin"], segmenter=given["segmenter"],
-            encoder=_encoder(given), with_shape=given["with_shape"] or None,
-            stretch=None if given["class_model"] else _stretch(scenes, given),
+            scenes, [output] if alone and output else output, given["classes"], class_model=model,
             normalisation=given["normalisation"], seed=given["seed"], min_area=given["min_area"],
-            simplify=given["simplify"], max_area_fraction=given["max_area_fraction"], on_error=given["on_error"],
-            workers=workers(given), threads=given["threads"], overwrite=given["overwrite"], progress=progress,
-            **_segmenter(given, tile_label_scenes),
+            simplify=given["simplify"], progress=progress, **_segmentation(scenes, model, given),
         )  # fmt: skip
     for product in products:
         if given["clean"]:
             shutil.rmtree(product.path / "work")
         tell(talk, product)
+        if model is not None:
+            _tell_drift(talk, product.run()["drift"])
 
 
 def run_segment(talk: Console, path: str, output: Path | None, given: dict[str, Any]) -> None:
     """A scene to a store."""
-    scene = _scene(given, path)
+    model = as_model(given["class_model"])
+    scene = _scene(given, path, model)
     announce(talk, given["segmenter"])
     with progress_for(talk) as progress:
-        store = stages.segment(
-            scene, _grid(scene, given), given["segmenter"], path=output, encoder=_encoder(given),
-            stretch=_stretch([scene], given), max_area_fraction=given["max_area_fraction"], on_error=given["on_error"],
-            workers=workers(given), threads=given["threads"], overwrite=given["overwrite"], progress=progress,
-            with_shape=given["with_shape"], **_segmenter(given, stages.segment),
+        (store,) = segment_scenes(
+            [scene], [output or stages.default_output(scene) / "work"], class_model=model, progress=progress,
+            **_segmentation([scene], model, given),
         )  # fmt: skip
     click.echo(str(store.path))
 
 
-def run_fit(talk: Console, stores: tuple[Path, ...], output: Path, given: dict[str, Any]) -> None:
-    """Stores to a class model."""
-    if (output / "classes.json").exists() and not given["overwrite"]:
-        raise ProductError(
-            f"{output} holds a class model already; use --overwrite to replace it, or -o for another directory"
-        )
+def _segmentation(scenes: list[Scene], model: ClassModel | None, given: dict[str, Any]) -> dict[str, Any]:
+    """The options of segmenting, tiling, reading and working, as :func:`segment_scenes` takes them."""
+    same = ("tile_size", "margin", "segmenter", "max_area_fraction", "on_error", "threads", "overwrite")
+    return {
+        **{name: given[name] for name in same},
+        "encoder": _encoder(given),
+        "with_shape": given["with_shape"] or None,
+        "stretch": None if model is not None else _stretch(scenes, given),
+        "workers": workers(given),
+        **_segmenter(given, tile_label_scenes),
+    }
+
+
+def _stores(
+    talk: Console, names: tuple[str, ...], folder: Path, model: ClassModel | None, given: dict[str, Any]
+) -> list[Store]:
+    """The stores that arguments name, and those that the scenes among them are segmented into, below a folder."""
+    segmented = {name: found for name in names if (found := _segmented(Path(name))) is not None}
+    paths = scene_paths(tuple(name for name in names if name not in segmented))
+    stores = [Store.open(path) for path in segmented.values()]
+    if not paths:
+        return stores
+    scenes = [_scene(given, path, model) for path in paths]
+    twice = [name for name, count in Counter(scene.name for scene in scenes).items() if count > 1]
+    if twice:
+        raise OptionError(f"two scenes are named {twice[0]}; segment one of them by itself (geoalps segment)")
+    announce(talk, given["segmenter"])
+    with progress_for(talk) as progress:
+        made = segment_scenes(
+            scenes, [folder / "work" / scene.name for scene in scenes], class_model=model, progress=progress,
+            **_segmentation(scenes, model, given),
+        )  # fmt: skip
+    return [*stores, *made]
+
+
+def _segmented(path: Path) -> Path | None:
+    """The store that a path is, or that a product holds; None for all else."""
+    if (path / "manifest.json").exists():
+        return path
+    if (path / "run.json").exists():
+        if not (path / "work" / "manifest.json").exists():
+            raise ProductError(f"{path} is a product without its store (work/); give the scene that it was made of")
+        return path / "work"
+    return None
+
+
+def run_fit(talk: Console, names: tuple[str, ...], output: Path, given: dict[str, Any]) -> None:
+    """Scenes to a class model."""
+    _refuse_class_model(output, given["overwrite"])
+    stores = _stores(talk, names, output, None, given)
     with progress_for(talk) as progress:
         model = stages.fit_classes(
-            [Store.open(path) for path in stores], given["classes"], normalisation=given["normalisation"],
-            seed=given["seed"], progress=progress,
+            stores, given["classes"], normalisation=given["normalisation"], seed=given["seed"],
+            workers=workers(given), progress=progress,
         )  # fmt: skip
     model.save(output)
+    talk.print(f"{len(model)} classes of {model.source['objects']} objects", highlight=False)
     click.echo(str(output / "classes.json"))
+
+
+def run_update(talk: Console, path: Path, names: tuple[str, ...], output: Path | None, given: dict[str, Any]) -> None:
+    """A class model and further scenes to a class model."""
+    model = ClassModel.load(path)
+    if output is None and (path / "run.json").exists():
+        raise ProductError(
+            f"{path} is a product, and its labels would no longer be those of its class model; give another directory "
+            "with -o"
+        )
+    target = output or (path.parent if path.suffix == ".json" else path)
+    if output is not None and output.resolve() != path.resolve():
+        _refuse_class_model(output, given["overwrite"])
+    stores = _stores(talk, names, target, model, given)
+    with progress_for(talk) as progress:
+        later = stages.update_classes(model, stores, seed=given["seed"], workers=workers(given), progress=progress)
+    later.save(target)
+    learnt = later.source["objects"] - model.source["objects"]
+    talk.print(f"{len(later)} classes learnt from {learnt} more objects", highlight=False)
+    click.echo(str(target / "classes.json"))
+
+
+def _refuse_class_model(folder: Path, overwrite: bool) -> None:
+    if (folder / "classes.json").exists() and not overwrite:
+        raise ProductError(
+            f"{folder} holds a class model already; use --overwrite to replace it, or -o for another directory"
+        )
+    if (folder / "run.json").exists():
+        raise ProductError(f"{folder} is a product; use -o for another directory")
 
 
 def run_label(talk: Console, path: Path, class_model: Path, output: Path, given: dict[str, Any]) -> None:
@@ -149,6 +224,18 @@ def run_label(talk: Console, path: Path, class_model: Path, output: Path, given:
             progress=progress,
         )  # fmt: skip
     tell(talk, product)
+    _tell_drift(talk, product.run()["drift"])
+
+
+def _tell_drift(talk: Console, drift: dict[str, float]) -> None:
+    """Say how well a scene's objects are known to the class model that another scene gave."""
+    talk.print(
+        f"drift: {drift['unseen']:.1%} of the objects lie farther from every class than any object the classes were "
+        f"learnt from, {drift['unusual']:.1%} farther from their own than 99 of 100 did",
+        highlight=False,
+    )
+    if drift["unseen"] > DRIFTED or drift["unusual"] > 10 * DRIFTED:
+        talk.print("many objects are new to these classes: look before you trust them, or run geoalps update")
 
 
 def tell(talk: Console, product: Product) -> None:

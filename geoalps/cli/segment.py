@@ -18,6 +18,7 @@ from geoalps.cli import options as opt
     type=click.Path(file_okay=False, path_type=Path),
     help="The store's directory. [default: SCENE_labels/work beside the scene]",
 )
+@opt.class_model
 @opt.segmenting
 @opt.tiling
 @opt.reading
@@ -29,8 +30,9 @@ def command(ctx: click.Context, /, scene: str, output: Path | None, **given: Any
     """Segment SCENE tile by tile into a store. The result is a directory with one Parquet file a tile.
 
     \b
-    Example:
+    Examples:
       geoalps segment ortho.tif -o ortho_store/
+      geoalps segment ortho_2026.tif --class-model ortho_2025_labels/ -o ortho_2026_store/
     """  # noqa: D301 - click wants the backspace itself
     from geoalps.cli.run import run_segment
 

@@ -23,8 +23,19 @@ if TYPE_CHECKING:
     import geopandas
     import xarray
 
-FILES = ("labels.tif", "labels.tif.aux.xml", "objects.tif", "labels.gpkg", "classes.npz", "classes.json", "run.json")
+FILES = (
+    "labels.tif",
+    "labels.tif.aux.xml",
+    "objects.tif",
+    "labels.gpkg",
+    "classes.csv",
+    "classes.npz",
+    "classes.json",
+    "run.json",
+)
 """What a product is made of, in the order in which the files are moved to their names."""
+DISSOLVED = "dissolved.gpkg"
+"""On request, neighbouring objects of one class as one polygon; gone when classes change without that request."""
 UNFINISHED = "unfinished"
 """File in ``work`` that tells that the call which made the product did not end well yet."""
 
@@ -77,11 +88,13 @@ def _prepare(folder: Path) -> Path:
     return building
 
 
-def publish(building: Path, folder: Path) -> None:
-    """Move a finished product's files to their names."""
+def publish(building: Path, folder: Path, kept: Sequence[str] = ()) -> None:
+    """Move a finished product's files to their names; those ``kept`` are there and stay as they are."""
     (folder / "run.json").unlink(missing_ok=True)
     (folder / "work" / UNFINISHED).touch()
-    for name in FILES:
+    (folder / DISSOLVED).unlink(missing_ok=True)
+    made = [name for name in FILES if name not in kept]
+    for name in [DISSOLVED, *made] if (building / DISSOLVED).exists() else made:
         (building / name).replace(folder / name)
 
 
@@ -116,13 +129,19 @@ class Product:
         return self._raster("objects.tif", chunks)
 
     def objects(self, columns: Sequence[str] | None = None) -> geopandas.GeoDataFrame:
-        """One row an object: polygon, ``object_id``, ``class_id``, ``class_name``, score, confidence, ``area_m2``."""
+        """One row an object: polygon, ``object_id``, ``class_id``, ``class_name``, score, confidence, ``area_m2``.
+
+        ``fitted_class_id`` is the class before merging.
+        """
         import geopandas
 
         return geopandas.read_file(self.path / "labels.gpkg", layer="objects", columns=columns)
 
     def classes(self) -> Any:
-        """One row a class: ``class_id``, ``class_name``, ``colour``, ``object_count``, ``area_m2`` (a DataFrame)."""
+        """One row a class (a DataFrame): ``class_id``, ``class_name``, ``colour``, ``object_count``, ``area_m2``.
+
+        ``merge_into`` names the class that took the objects of this one.
+        """
         import geopandas
 
         return geopandas.read_file(self.path / "labels.gpkg", layer="classes", ignore_geometry=True)

@@ -27,7 +27,7 @@ from geoalps.errors import StoreError
 from geoalps.grid import Tile, TileGrid
 from geoalps.segments import Segments
 
-FORMAT = 2
+FORMAT = 3
 """Raised when the files' layout changes; part of every fingerprint."""
 ADAPTED = "segmenter.json"
 WHOLE, DAMAGED = ".parquet", ".damaged.parquet"
@@ -47,6 +47,8 @@ class TileRecord:
     """In the frame of the tile's window."""
     embeddings: NDArray[np.float32]
     """(n, channels) float32; float16 on disk."""
+    colours: NDArray[np.uint8]
+    """(n, 3) uint8: mean of red, green and blue as the segmenter saw them."""
     valid: NDArray[np.bool_]
     """(height, width) bool of the window: where the scene holds data."""
     info: Mapping[str, Any] = field(default_factory=dict)
@@ -156,7 +158,9 @@ class Store:
         channels = record.embeddings.shape[1] if record.embeddings.ndim == 2 else 0
         flat = pa.array(record.embeddings.astype(np.float16).ravel(), pa.float16())
         embeddings = pa.FixedSizeListArray.from_arrays(flat, max(channels, 1)) if channels else pa.nulls(count)
-        table = pa.table({"score": pa.array(segments.scores, pa.float32()), "runs": runs, "embedding": embeddings})
+        colours = pa.FixedSizeListArray.from_arrays(pa.array(record.colours.ravel(), pa.uint8()), 3)
+        scores = pa.array(segments.scores, pa.float32())
+        table = pa.table({"score": scores, "runs": runs, "embedding": embeddings, "colour": colours})
         nodata = Segments.from_masks([~record.valid]).runs.ravel().tolist()
         content = {"shape": record.valid.shape, "nodata": nodata, "info": dict(record.info)}
         table = table.replace_schema_metadata({"geoalps": json.dumps(content)})
@@ -179,7 +183,7 @@ class Store:
         segments = _segments(table)
         content = json.loads(table.schema.metadata[b"geoalps"])
         whole = self._there(tile).name == tile.name + WHOLE
-        return TileRecord(segments, _embeddings(table), _valid(content), content["info"], whole)
+        return TileRecord(segments, _embeddings(table), _colours(table), _valid(content), content["info"], whole)
 
     def read_segments(self, tile: Tile) -> Segments:
         """A tile's segments without their embeddings."""
@@ -188,6 +192,10 @@ class Store:
     def read_embeddings(self, tile: Tile) -> NDArray[np.float32]:
         """(n, channels) float32: the embeddings of a tile's segments."""
         return _embeddings(self._table(tile, ["embedding"]))
+
+    def read_colours(self, tile: Tile) -> NDArray[np.uint8]:
+        """(n, 3) uint8: the mean colours of a tile's segments."""
+        return _colours(self._table(tile, ["colour"]))
 
     def read_info(self, tile: Tile) -> Mapping[str, Any]:
         """The JSON values kept beside a tile's segments."""
@@ -327,3 +335,9 @@ def _embeddings(table: Any) -> NDArray[np.float32]:
         return np.zeros((len(column), 0), np.float32)
     flat = np.asarray(pa.chunked_array(column).combine_chunks().flatten(), np.float32)
     return flat.reshape(-1, column.type.list_size)
+
+
+def _colours(table: Any) -> NDArray[np.uint8]:
+    """(n, 3) mean colours of a tile's table."""
+    flat = np.asarray(table["colour"].combine_chunks().flatten(), np.uint8)
+    return flat.reshape(-1, 3)

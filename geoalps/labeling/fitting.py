@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count as count_from
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoalps.errors import OptionError
+from geoalps.io.class_table import ClassEntry
+from geoalps.io.palettes import class_colours, hex_colour
 from geoalps.io.store import Store
-from geoalps.io.style import hex_colour, palette
-from geoalps.labeling.class_model import ClassModel, Normalisation, entries
+from geoalps.labeling.centres import Centres
+from geoalps.labeling.class_model import ClassModel, entries
 from geoalps.labeling.kmeans import OnlineKMeans
+from geoalps.labeling.normalisation import Normalisation
 from geoalps.labeling.objects import Embeddings, ObjectEmbeddings, stitch_store
 from geoalps.labeling.tasks import Progress, Silence
 from geoalps.labeling.workers import WorkersLike
@@ -27,7 +31,7 @@ PASSES = 5
 
 
 @dataclass(eq=False)
-class _Population:
+class Population:
     """The objects of several scenes, read in any order of tiles, as often as it takes.
 
     The first BUFFER objects that are read are kept, so that a scene of few is read from disk once.
@@ -72,6 +76,28 @@ class _Population:
                 held, count = [], 0
         yield from _batches(held, rng)
 
+    def mean_colours(self, classes: Callable[[Embeddings], NDArray[np.int64]], k: int) -> NDArray[np.uint8]:
+        """(k, 3) uint8: mean colour of the objects of every class, each object once; grey where there are none.
+
+        Args:
+            classes: gives (n,) 0..k-1 for (n, channels) embeddings.
+            k: classes.
+        """
+        sums, counts = np.zeros((k, 3)), np.zeros(k)
+        for place, number in self.tiles():
+            if not len(values := self.read(place, number)):
+                continue
+            scene = self.scenes[place]
+            found, colours = (
+                classes(values),
+                scene.colours_of_tile(number, scene.store.grid[divmod(number, scene.store.grid.cols)]),
+            )
+            counts += np.bincount(found, minlength=k)
+            for channel in range(3):
+                sums[:, channel] += np.bincount(found, colours[:, channel], k)
+        mean = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], 128)
+        return np.round(mean).astype(np.uint8)
+
 
 def _batches(held: list[Embeddings], rng: np.random.Generator) -> Iterator[Embeddings]:
     """All rows of what is held, shuffled, BATCH at a time; nothing when there is none."""
@@ -83,36 +109,42 @@ def _batches(held: list[Embeddings], rng: np.random.Generator) -> Iterator[Embed
 
 def fit(
     stores: list[Store],
-    k: int,
+    k: int | Literal["auto"],
     normalisation: str,
     seed: int,
     workers: WorkersLike = None,
     progress: Progress | None = None,
 ) -> ClassModel:
     """See :func:`geoalps.fit_classes`. Scenes without a single object give a model without classes."""
-    if not 1 <= k <= 65535:
-        raise OptionError(f"{k} classes were asked for; allowed is 1 to 65535")
-    _same_embedding(stores)
-    scenes = [ObjectEmbeddings.open(store, stitch_store(store, workers, progress)) for store in stores]
-    population = _Population(scenes)
+    if k != "auto" and not 1 <= k <= 65535:
+        raise OptionError(f"{k} classes were asked for; allowed is 1 to 65535, or auto")
+    population = opened(stores, workers, progress)
     progress = progress or Silence()
-    progress.start("fit", PASSES + 1)
-    count, mean, covariance = _moments(population)
-    scaling = Normalisation.fit(normalisation, mean, covariance, appended=_appended(stores[0]))
+    progress.start("fit", PASSES + 2)
+    count, scaling = _scaling(population, stores[0], normalisation)
     source = {
         "segmenter": stores[0].adapted or stores[0].fingerprint["segmenter"],
         "encoder": stores[0].fingerprint["encoder"],
         "stretch": stores[0].fingerprint["stretch"],
         "spectra": stores[0].fingerprint["spectra"],
         "bands": stores[0].fingerprint["scene"]["bands"],
+        "dtype": stores[0].fingerprint["scene"]["dtype"],
         "scenes": [store.fingerprint["scene"]["name"] for store in stores],
         "objects": count,
         "seed": seed,
     }
     if not count:
-        progress.advance(PASSES + 1)
-        return ClassModel(np.zeros((0, len(mean))), scaling, (), source)
-    learner = OnlineKMeans.seeded(scaling(_sample(population, count)), k, seed)
+        progress.advance(PASSES + 2)
+        return ClassModel(Centres.flat(np.zeros((0, scaling.basis.shape[1]))), scaling, (), source)
+    sample = scaling(_sample(population, count))
+    if k == "auto":
+        from geoalps.labeling.class_count import suggest  # brings scikit-learn: a second that only who asks spends
+
+        suggestion = suggest(sample, seed=seed)
+        source["auto"] = suggestion.reason
+        progress.tell(suggestion.reason)
+    wanted = suggestion.k if k == "auto" else k
+    learner = OnlineKMeans.seeded(sample, wanted, seed)
     progress.advance()
 
     def batches(number: int) -> Iterator[Embeddings]:
@@ -122,8 +154,120 @@ def fit(
 
     learner.fit(batches, PASSES)
     # the commonest class is 0; equal ones by their centres, so that the order of tiles numbers nothing
-    centres = learner.centres[np.lexsort((*learner.centres.T[::-1], -learner.counts.round(6)))]
-    return ClassModel(centres, scaling, entries([hex_colour(colour) for colour in palette(k)]), source)
+    order = np.lexsort((*learner.centres.T[::-1], -learner.counts.round(6)))
+    centres = Centres.flat(learner.centres[order]).measured(scaling(values) for values in population)
+    means = population.mean_colours(lambda values: centres.locate(scaling(values)).class_id, wanted)
+    progress.advance()
+    colours = [hex_colour(colour) for colour in class_colours(means, centres.counts)]
+    return ClassModel(centres, scaling, entries(colours), source)
+
+
+def update(
+    model: ClassModel,
+    stores: list[Store],
+    seed: int = 0,
+    workers: WorkersLike = None,
+    progress: Progress | None = None,
+) -> ClassModel:
+    """See :func:`geoalps.update_classes`."""
+    population = opened(stores, workers, progress)
+    progress = progress or Silence()
+    progress.start("update", 2)
+    centres = model.centres.learnt(model.normalised(values) for values in population.shuffled([seed]))
+    progress.advance()
+    since = centres.measured(model.normalised(values) for values in population)
+    progress.advance()
+    source = dict(model.source)
+    source["scenes"] = [*source["scenes"], *(store.fingerprint["scene"]["name"] for store in stores)]
+    source["objects"] += int(since.counts[since.parents < 0].sum())
+    return replace(model, centres=centres.reaching(model.centres, since), source=source)
+
+
+def split(
+    model: ClassModel, class_id: int, k: int, store: Store, seed: int = 0, progress: Progress | None = None
+) -> ClassModel:
+    """The same model with one class taken apart into k, clustered anew from the objects of one scene.
+
+    Raises:
+        OptionError: fewer than k objects of the class differ.
+    """
+    population = opened([store], None, progress)
+    node = int(model.centres.leaves[class_id])
+
+    def mine(batches: Iterator[Embeddings]) -> Iterator[Embeddings]:
+        """The normalised embeddings of this class."""
+        for x in (model.normalised(values) for values in batches):
+            if len(part := x[model.centres.locate(x).node == node]):
+                yield part
+
+    parts = list(mine(iter(population)))
+    count = sum(map(len, parts))
+    if count < k:
+        raise OptionError(f"class {class_id} has {count} objects; it cannot be split into {k}")
+    every = np.concatenate(parts)
+    learner = OnlineKMeans.seeded(every[_evenly(count)], k, seed)
+    learner.fit(lambda number: mine(population.shuffled([seed, number])), PASSES)
+    order = np.lexsort((*learner.centres.T[::-1], -learner.counts.round(6)))
+    children = Centres.flat(learner.centres[order]).measured(parts)
+    centres = model.centres.split(class_id, children)
+
+    def of_child(values: Embeddings) -> NDArray[np.int64]:
+        """(n,) 0..k-1 for the objects of this class, k for all others."""
+        child = centres.locate(model.normalised(values)).node - len(model.centres.vectors)
+        return np.where(child < 0, k, child)
+
+    means = population.mean_colours(of_child, k + 1)[:k]
+    # placed beside the colours that there are, which stay
+    taken = np.array([list(bytes.fromhex(entry.colour[1:])) for entry in model.classes], np.uint8)
+    weights = np.concatenate([np.full(len(taken), count), children.counts])
+    colours = [hex_colour(colour) for colour in class_colours(np.concatenate([taken, means]), weights)[len(taken) :]]
+    return replace(model, centres=centres, classes=_split_entries(model, class_id, colours))
+
+
+def _split_entries(model: ClassModel, class_id: int, colours: list[str]) -> tuple[ClassEntry, ...]:
+    """Entries after a class was split: its own keeps number and colour; the names of all parts are numbered."""
+    old = model.classes[class_id]
+    taken = {entry.class_name for entry in model.classes}
+    names = (name for number in count_from(1) if (name := f"{old.class_name} ({number})") not in taken)
+    first, *others = [next(names) for _ in colours]
+    kept = [replace(e, class_name=first) if e is old else e for e in model.classes]
+    new = [ClassEntry(len(kept) + i, name, colours[i + 1]) for i, name in enumerate(others)]
+    return (*kept, *new)
+
+
+def opened(stores: list[Store], workers: WorkersLike, progress: Progress | None) -> Population:
+    """The objects of some stores, stitched.
+
+    Raises:
+        OptionError: their embeddings do not mean the same.
+    """
+    _same_embedding(stores)
+    return Population([ObjectEmbeddings.open(store, stitch_store(store, workers, progress)) for store in stores])
+
+
+def sampled(
+    stores: list[Store], normalisation: str, workers: WorkersLike = None, progress: Progress | None = None
+) -> Embeddings:
+    """At most SAMPLE normalised embeddings of the objects of some stores, evenly spaced over all tiles.
+
+    Args:
+        stores: of :func:`geoalps.segment`.
+        normalisation: as of :func:`geoalps.fit_classes`.
+        workers: for what is to be stitched yet.
+        progress: hears of it.
+
+    Raises:
+        OptionError: unknown normalisation, or stores that do not go together.
+    """
+    population = opened(stores, workers, progress)
+    count, scaling = _scaling(population, stores[0], normalisation)
+    return scaling(_sample(population, count)) if count else np.zeros((0, 0), np.float32)
+
+
+def _scaling(population: Population, store: Store, normalisation: str) -> tuple[int, Normalisation]:
+    """Number of objects, and the normalisation fitted on them."""
+    count, mean, covariance = _moments(population)
+    return count, Normalisation.fit(normalisation, mean, covariance, appended=_appended(store))
 
 
 def _same_embedding(stores: list[Store]) -> None:
@@ -153,7 +297,7 @@ def _appended(store: Store) -> int:
     return len(shape["columns"]) + len(store.fingerprint["spectra"]["bands"]) if shape else 0
 
 
-def _moments(population: _Population) -> tuple[int, NDArray[np.float64], NDArray[np.float64]]:
+def _moments(population: Population) -> tuple[int, NDArray[np.float64], NDArray[np.float64]]:
     """Number of objects, mean and covariance of their embeddings, streamed; each object counts once."""
     count, total, square, shift = 0, np.zeros(0), np.zeros((0, 0)), np.zeros(0)
     for values in population:
@@ -171,9 +315,14 @@ def _moments(population: _Population) -> tuple[int, NDArray[np.float64], NDArray
     return count, shift + mean, square / count - np.outer(mean, mean)
 
 
-def _sample(population: _Population, count: int) -> Embeddings:
+def _evenly(count: int) -> NDArray[np.int64]:
+    """At most SAMPLE of 0..count-1, evenly spaced."""
+    return np.unique(np.linspace(0, count - 1, min(SAMPLE, count)).round().astype(np.int64))
+
+
+def _sample(population: Population, count: int) -> Embeddings:
     """At most SAMPLE objects, evenly spaced in the order of the tiles."""
-    chosen = np.unique(np.linspace(0, count - 1, min(SAMPLE, count)).round().astype(np.int64))
+    chosen = _evenly(count)
     values, before = [], 0
     for part in population:
         values.append(part[chosen[(chosen >= before) & (chosen < before + len(part))] - before])

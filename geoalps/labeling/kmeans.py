@@ -63,7 +63,9 @@ class OnlineKMeans:
     def partial_fit(self, batch: Batch) -> None:
         """Learn from (n, channels) embeddings by the module's formula."""
         x = batch.astype(np.float64)
-        self._learn(x, *_nearest(x, self.centres))
+        nearest, distance = _nearest(x, self.centres)
+        self.loss += float(distance.sum())
+        self.learn(x, nearest)
 
     def assign(self, batch: Batch) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Nearest centre of (n, channels) embeddings, and the margin 1 - d1 / d2 to the second nearest, 0..1."""
@@ -85,13 +87,13 @@ class OnlineKMeans:
                 nearest, distance = _nearest(x, self.centres)
                 chosen += np.bincount(nearest, minlength=len(chosen))
                 far.feed(x, distance)
-                self._learn(x, nearest, distance)
+                self.loss += float(distance.sum())
+                self.learn(x, nearest)
             if number + 1 < passes:
                 self._revive(np.flatnonzero(chosen == 0), far.vectors)
 
-    def _learn(self, x: Vectors, nearest: NDArray[np.int64], distance: Vectors) -> None:
-        """Move the centres by the module's formula: vectors, the centre of each, squared distance to it."""
-        self.loss += float(distance.sum())
+    def learn(self, x: Vectors, nearest: NDArray[np.int64]) -> None:
+        """Move the centres by the module's formula: (n, channels) vectors, and (n,) the centre of each."""
         mass = np.bincount(nearest, minlength=len(self.centres))
         got, total = mass > 0, self.counts + mass
         moved = self.counts[:, None] * self.centres + _sums(x, nearest, len(self.centres))

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoalps.errors import OptionError
+from geoalps.io.class_table import write_class_table
 from geoalps.io.geopackage import write_geopackage
 from geoalps.io.product import Product, publish
 from geoalps.io.rasters import Georeference, write_labels
@@ -49,25 +51,51 @@ class Stopwatch:
 class Classified:
     """The class of every object, indexed by its id; [0] is nobody."""
 
-    class_id: NDArray[np.uint16]
-    """(objects + 1,) 0..k-1."""
+    fitted: NDArray[np.uint16]
+    """(objects + 1,) 0..k-1, before merging."""
     confidence: NDArray[np.float32]
     """(objects + 1,) 0..1: margin between the nearest and the second-nearest centre."""
+    unseen: int = 0
+    """Objects farther from every centre than any object it was learnt from."""
+    unusual: int = 0
+    """Objects farther from their own centre than 99 of 100 that it was learnt from."""
 
     @classmethod
     def of(cls, store: Store, objects: Objects, model: ClassModel) -> Classified:
-        """Assign every object of a store, a tile at a time."""
-        known = cls(np.zeros(len(objects) + 1, np.uint16), np.zeros(len(objects) + 1, np.float32))
-        for ids, values in ObjectEmbeddings.open(store, objects):
-            known.class_id[ids], known.confidence[ids] = model.assign(values)
-        return known
+        """Assign every object of a store, a tile at a time.
 
-    def values(self, model: ClassModel) -> NDArray[Any]:
-        """(objects + 1,) what ``labels.tif`` holds: uint8, or uint16 above 255 classes; [0] is uncovered."""
-        wide = len(model) > 255
-        values = self.class_id.astype(np.uint16 if wide else np.uint8)
-        values[0] = 65535 if wide else 255
-        return values
+        Raises:
+            OptionError: there are objects, and the model was fitted on none.
+        """
+        fitted, confidence = np.zeros(len(objects) + 1, np.uint16), np.zeros(len(objects) + 1, np.float32)
+        unseen = unusual = 0
+        for ids, values in ObjectEmbeddings.open(store, objects):
+            if not len(model):
+                raise OptionError(
+                    "the class model was fitted on scenes without objects and knows no class; fit another"
+                )
+            located, new, odd = model.locate(values)
+            fitted[ids], confidence[ids] = located.class_id, located.confidence
+            unseen, unusual = unseen + int(new.sum()), unusual + int(odd.sum())
+        return cls(fitted, confidence, unseen, unusual)
+
+    def drift(self) -> dict[str, float]:
+        """Shares of the objects that are unseen and unusual, as ``run.json`` tells them."""
+        count = max(len(self.fitted) - 1, 1)
+        return {"unseen": round(self.unseen / count, 6), "unusual": round(self.unusual / count, 6)}
+
+
+def label_values(fitted: NDArray[Any], model: ClassModel) -> NDArray[Any]:
+    """(objects + 1,) what ``labels.tif`` holds: uint8, or uint16 above 255 classes; [0] is uncovered.
+
+    Args:
+        fitted: (objects + 1,) classes before merging.
+        model: says which are merged.
+    """
+    wide = len(model) > 255
+    values: NDArray[Any] = np.append(model.merged, 0)[fitted].astype(np.uint16 if wide else np.uint8)
+    values[0] = 65535 if wide else 255
+    return values
 
 
 def write_product(
@@ -89,28 +117,30 @@ def write_product(
     progress.start("product", 4)
     with watch("classify"):
         known = Classified.of(store, objects, model)
-    rows = _class_rows(model, known, painted)
+    rows = class_rows(model, known.fitted[there := painted.pixels > 0], painted.area_m2[there])
     progress.advance()
     with watch("rasters"):
-        values = known.values(model)
+        values = label_values(known.fitted, model)
         shutil.copyfile(store.path / PAINTED / "objects.tif", building / "objects.tif")
-        write_labels(building / "labels.tif", building / "objects.tif", values, _colour_table(model, int(values[0])))
+        write_labels(building / "labels.tif", building / "objects.tif", values, colour_table(model, int(values[0])))
         (building / "labels.tif.aux.xml").write_text(category_names_pam(rows), encoding="utf-8")
     progress.advance()
     with watch("geopackage"):
         columns: dict[str, NDArray[Any]] = {
-            "class_id": known.class_id,
+            "class_id": np.append(model.merged, 0)[known.fitted],
             "score": objects.scores,
             "confidence": known.confidence,
             "area_m2": painted.area_m2,
+            "fitted_class_id": known.fitted,
         }
         polygons = read_polygons(store.path / PAINTED)
         write_geopackage(building / "labels.gpkg", polygons, columns, rows, place.crs, total=len(painted))
     progress.advance()
     model.save(building)
+    write_class_table(building / "classes.csv", model.classes)
     seconds = {**provenance.get("seconds", {}), **watch.seconds}
     run = _run(store, model, options, painted, seams)
-    write_json(building / "run.json", {**run, **provenance, "seconds": seconds})
+    write_json(building / "run.json", {**run, **provenance, "drift": known.drift(), "seconds": seconds})
     publish(building, folder)
     progress.advance()
     return Product(folder)
@@ -135,18 +165,26 @@ def _run(
     }
 
 
-def _colour_table(model: ClassModel, uncovered: int) -> dict[int, tuple[int, int, int, int]]:
+def colour_table(model: ClassModel, uncovered: int) -> dict[int, tuple[int, int, int, int]]:
+    """Class id -> red, green, blue, alpha, of a label raster in which ``uncovered`` is nodata."""
     table = {entry.class_id: (*bytes.fromhex(entry.colour.lstrip("#")), 255) for entry in model.classes}
     return {**table, uncovered: (0, 0, 0, 0)}
 
 
-def _class_rows(model: ClassModel, known: Classified, painted: Painted) -> list[ClassRow]:
-    there = painted.pixels > 0
-    count = np.bincount(known.class_id[there], minlength=len(model))
-    area = np.bincount(known.class_id[there], painted.area_m2[there], len(model))
+def class_rows(model: ClassModel, fitted: NDArray[Any], area_m2: NDArray[np.float64]) -> list[ClassRow]:
+    """The table of classes, without those merged into others: counts and areas after merging.
+
+    Args:
+        model: names, colours and merges.
+        fitted: (n,) class before merging of every object that was painted, by its id.
+        area_m2: (n,) square metres of each.
+    """
+    shown = model.merged[fitted] if len(model) else np.zeros(0, np.int64)
+    count, area = np.bincount(shown, minlength=len(model)), np.bincount(shown, area_m2, len(model))
     return [
         ClassRow(c.class_id, c.class_name, c.colour, int(count[c.class_id]), float(area[c.class_id]))
         for c in model.classes
+        if c.merge_into is None
     ]
 
 

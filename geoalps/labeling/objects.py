@@ -111,14 +111,22 @@ class ObjectEmbeddings:
         _join(kept, store, objects, slot, wanted)
         return cls(store, objects, first, slot, np.load(kept, mmap_mode="r", allow_pickle=False))
 
+    def _ids(self, number: int) -> NDArray[np.int64]:
+        """Ids of the objects that begin in a tile, ascending."""
+        ids = np.unique(self.objects.of_tile(number)).astype(np.int64)
+        return np.asarray(ids[(ids > 0) & (self.first[ids] >= self.objects.offsets[number])])
+
+    def colours_of_tile(self, number: int, tile: Tile) -> NDArray[np.uint8]:
+        """(n, 3) uint8: mean colour of the first segment of every object that begins in a tile, by their ids."""
+        place = self.first[self._ids(number)] - self.objects.offsets[number]
+        return np.asarray(self.store.read_colours(tile)[place])
+
     def of_tile(self, number: int, tile: Tile) -> tuple[NDArray[np.int64], Embeddings]:
         """Ids of the objects that begin in a tile, ascending, and their (n, channels) embeddings."""
-        start = self.objects.offsets[number]
-        ids = np.unique(self.objects.of_tile(number)).astype(np.int64)
-        ids = ids[(ids > 0) & (self.first[ids] >= start)]
+        ids = self._ids(number)
         if not len(ids):
             return ids, np.zeros((0, 0), np.float32)
-        values = self.store.read_embeddings(tile)[self.first[ids] - start]
+        values = self.store.read_embeddings(tile)[self.first[ids] - self.objects.offsets[number]]
         of_pieces = self.slot[ids] >= 0
         if of_pieces.any():
             values[of_pieces] = self.joined[self.slot[ids][of_pieces]]

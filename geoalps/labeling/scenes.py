@@ -13,6 +13,7 @@ from geoalps.errors import OptionError
 from geoalps.grid import TileGrid
 from geoalps.io.product import Product, building_in
 from geoalps.io.scene import Scene
+from geoalps.io.store import Store
 from geoalps.io.stretch import Stretch, fit_stretch
 from geoalps.labeling.class_model import ClassModel
 from geoalps.labeling.fitting import fit
@@ -23,6 +24,7 @@ from geoalps.labeling.segmentation import naming_tiles
 from geoalps.labeling.spectra import Spectra
 from geoalps.labeling.stages import (
     MAX_AREA_FRACTION,
+    NumberOfClasses,
     OnError,
     SceneLike,
     as_scene,
@@ -39,10 +41,11 @@ from geoalps.protocols import Encoder, Segmenter
 def tile_label(
     scene: SceneLike,
     out: str | Path | None = None,
-    n_classes: int = 16,
+    n_classes: NumberOfClasses = 16,
     *,
     bands: Sequence[int] | None = None,
     nodata: float | None = None,
+    class_model: ClassModel | str | Path | None = None,
     **options: Any,
 ) -> Product:
     """The main job: a scene to a finished product.
@@ -50,19 +53,22 @@ def tile_label(
     Args:
         scene: a path, rasterio dataset, DataArray or opened scene.
         out: the product's directory; ``NAME_labels`` beside the scene by default.
-        n_classes: k.
+        n_classes: k, or ``auto``.
         bands: one or three 1-based bands; see :func:`open_scene`.
         nodata: overrides the nodata value of the source.
+        class_model: see :func:`tile_label_scenes`.
         **options: see :func:`tile_label_scenes`.
     """
-    scene = as_scene(scene, bands, nodata)
-    return tile_label_scenes([scene], [out if out is not None else default_output(scene)], n_classes, **options)[0]
+    model = as_model(class_model)
+    scene = as_scene(scene, _bands(bands, model), nodata)
+    folder = out if out is not None else default_output(scene)
+    return tile_label_scenes([scene], [folder], n_classes, class_model=model, **options)[0]
 
 
 def tile_label_scenes(
     scenes: Sequence[SceneLike],
     out: str | Path | Sequence[str | Path] | None = None,
-    n_classes: int = 16,
+    n_classes: NumberOfClasses = 16,
     *,
     class_model: ClassModel | str | Path | None = None,
     bands: Sequence[int] | None = None,
@@ -93,11 +99,11 @@ def tile_label_scenes(
         scenes: paths, rasterio datasets, DataArrays or opened scenes.
         out: a directory in which every scene gets ``NAME/``; or one directory a scene; by default ``NAME_labels``
             beside every scene.
-        class_model: gives these scenes the classes, the stretch and the segmenter's options of another; without it
-            ``n_classes`` classes are fitted over all scenes. A product, or what :func:`fit_classes` made.
+        class_model: gives these scenes the classes, the bands, the stretch and the segmenter's options of another;
+            without it ``n_classes`` classes are fitted over all scenes. A product, or what :func:`fit_classes` made.
         stretch: by default fitted over all scenes.
-        n_classes: k.
-        bands: one or three 1-based bands; see :func:`open_scene`.
+        n_classes: k, or ``auto``: as many as there seem to be.
+        bands: one or three 1-based bands; see :func:`open_scene`. By default those of the class model.
         nodata: overrides the nodata value of the sources.
         tile_size: side of a tile's core in pixels.
         margin: pixels read around a core.
@@ -118,37 +124,105 @@ def tile_label_scenes(
         progress: hears of every tile.
         **options: of the segmenter, by name.
     """
-    opened = [as_scene(scene, bands, nodata) for scene in scenes]
+    model = as_model(class_model)
+    opened = [as_scene(scene, _bands(bands, model), nodata) for scene in scenes]
     folders, labelling = _folders(opened, out), Labelling(min_area, simplify)
-    grids = [TileGrid(scene.shape, tile_size, margin) for scene in opened]
     with ExitStack() as stack:
         buildings = [stack.enter_context(building_in(folder, overwrite)) for folder in folders]
-        model = ClassModel.load(Path(class_model)) if isinstance(class_model, str | Path) else class_model
-        shared = _Shared.of(opened, grids, model, segmenter, encoder, with_shape, stretch, options, on_error)
         at_work = stack.enter_context(working(workers, threads))
         watch = Stopwatch()
         with watch("segment"):
-            stores = [
-                segment(
-                    scene, grid, shared.segmenter, path=folder / "work", encoder=shared.encoder, stretch=shared.stretch,
-                    spectra=spectra, max_area_fraction=max_area_fraction, on_error=on_error, workers=at_work,
-                    overwrite=overwrite, progress=progress,
-                )
-                for scene, grid, folder, spectra in zip(opened, grids, folders, shared.spectra, strict=True)
-            ]  # fmt: skip
+            stores = segment_scenes(
+                opened, [folder / "work" for folder in folders], class_model=model, tile_size=tile_size, margin=margin,
+                segmenter=segmenter, encoder=encoder, with_shape=with_shape, stretch=stretch,
+                max_area_fraction=max_area_fraction, on_error=on_error, workers=at_work, overwrite=overwrite,
+                progress=progress, **options,
+            )  # fmt: skip
         with watch("stitch"):
             for store in stores:
                 stitch_store(store, at_work, progress)
         with watch("fit"):
-            model = model or fit(stores, n_classes, normalisation, seed, at_work, progress)
-        provenance = {"n_classes": n_classes if class_model is None else len(model), "seed": seed}
+            fitted = model or fit(stores, n_classes, normalisation, seed, at_work, progress)
+        provenance = {"n_classes": len(fitted) if model or n_classes == "auto" else n_classes, "seed": seed}
         return [
             write_product(
-                store, model, folder, building, labelling, at_work, progress,
+                store, fitted, folder, building, labelling, at_work, progress,
                 {**provenance, "seconds": watch.seconds},
             )
             for store, folder, building in zip(stores, folders, buildings, strict=True)
         ]  # fmt: skip
+
+
+def segment_scenes(
+    scenes: Sequence[SceneLike],
+    paths: Sequence[str | Path],
+    *,
+    class_model: ClassModel | str | Path | None = None,
+    bands: Sequence[int] | None = None,
+    nodata: float | None = None,
+    tile_size: int = 1024,
+    margin: int = 128,
+    segmenter: str | Segmenter = "regions",
+    encoder: str | Encoder | None = None,
+    with_shape: bool | None = None,
+    stretch: Stretch | None = None,
+    max_area_fraction: float = MAX_AREA_FRACTION,
+    on_error: OnError = "fail",
+    workers: WorkersLike = None,
+    threads: int | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    **options: Any,
+) -> list[Store]:
+    """Segment several scenes of one sensor alike: one stretch, the same bands; or as a class model says.
+
+    Args:
+        scenes: paths, rasterio datasets, DataArrays or opened scenes.
+        paths: one store's directory a scene.
+        class_model: gives bands, stretch, descriptors and the segmenter's options, so that it can be applied to these
+            scenes, or go on learning from them.
+        bands: see :func:`tile_label_scenes`; so for all others.
+        nodata: overrides the nodata value of the sources.
+        tile_size: side of a tile's core in pixels.
+        margin: pixels read around a core.
+        segmenter: see :func:`segment`.
+        encoder: replaces the segmenter's embedding.
+        with_shape: append hand-made descriptors to the embedding.
+        stretch: by default the class model's, or else fitted over all scenes.
+        max_area_fraction: the gate.
+        on_error: ``fail`` or ``skip``.
+        workers: who does the tasks.
+        threads: how many.
+        overwrite: replace stores that were made with other options.
+        progress: hears of every tile.
+        **options: of the segmenter, by name.
+
+    Raises:
+        OptionError: the class model was fitted with another segmenter, encoder, bands or dtype; the text says which.
+    """
+    model = as_model(class_model)
+    opened = [as_scene(scene, _bands(bands, model), nodata) for scene in scenes]
+    grids = [TileGrid(scene.shape, tile_size, margin) for scene in opened]
+    shared = _Shared.of(opened, grids, model, segmenter, encoder, with_shape, stretch, options, on_error)
+    with working(workers, threads) as at_work:
+        return [
+            segment(
+                scene, grid, shared.segmenter, path=path, encoder=shared.encoder, stretch=shared.stretch,
+                spectra=spectra, max_area_fraction=max_area_fraction, on_error=on_error, workers=at_work,
+                overwrite=overwrite, progress=progress,
+            )
+            for scene, grid, path, spectra in zip(opened, grids, paths, shared.spectra, strict=True)
+        ]  # fmt: skip
+
+
+def as_model(class_model: ClassModel | str | Path | None) -> ClassModel | None:
+    """The class model itself, or the one in a directory."""
+    return ClassModel.load(Path(class_model)) if isinstance(class_model, str | Path) else class_model
+
+
+def _bands(bands: Sequence[int] | None, model: ClassModel | None) -> Sequence[int] | None:
+    """The bands in which a scene is seen when the caller says none: those of the class model."""
+    return model.source["bands"] if bands is None and model is not None else bands
 
 
 def _folders(scenes: Sequence[Scene], out: str | Path | Sequence[str | Path] | None) -> list[Path]:
@@ -202,9 +276,20 @@ class _Shared:
         chosen = load_segmenter(segmenter, {**options, "with_shape": shape})
         extra = load_encoder(encoder) if encoder is not None else None
         if model is not None:
-            check_model(model, {"segmenter": chosen.identity, "encoder": extra.identity if extra else None})
             found = stretch or Stretch.from_json(model.source["stretch"])
-            return cls(chosen, extra, found, [Spectra.as_fitted(scene, model.source["spectra"]) for scene in scenes])
+            spectra = [Spectra.as_fitted(scene, model.source["spectra"]) for scene in scenes]
+            for scene in scenes:
+                check_model(
+                    model,
+                    {
+                        "segmenter": chosen.identity,
+                        "encoder": extra.identity if extra else None,
+                        "scene": {"bands": scene.bands, "dtype": scene.dtype},
+                        "spectra": model.source["spectra"],
+                        "stretch": found.to_json(),
+                    },
+                )
+            return cls(chosen, extra, found, spectra)
         refuse_twice(chosen, extra)
         seen = [scene.forgiving() for scene in scenes] if on_error == "skip" else list(scenes)
         with naming_tiles(seen, grids):

@@ -15,7 +15,7 @@ from geoalps.grid import Tile, TileGrid, Window
 from geoalps.io.scene import Scene
 from geoalps.io.store import Store, TileRecord
 from geoalps.io.stretch import Stretch
-from geoalps.labeling.pool import pool
+from geoalps.labeling.pool import mean_colours, pool
 from geoalps.labeling.seams import Sight
 from geoalps.labeling.spectra import Spectra
 from geoalps.labeling.tasks import Progress, Stage, Workers
@@ -77,7 +77,8 @@ class TileSegmentation:
         if self.spectra.bands and len(segments):
             values = np.concatenate([values, self.spectra.means(segments, tile.window)], 1)
         info = {"empty": int(empty.sum()), "gated": int(gated.sum()), "valid": int(valid.sum())}
-        return TileRecord(segments, values, valid, {**info, "unreadable": lost} if lost else info, whole=not lost)
+        info = {**info, "unreadable": lost} if lost else info
+        return TileRecord(segments, values, mean_colours(segments, image), valid, info, whole=not lost)
 
     def _gated(self, tile: Tile, segments: Segments) -> Any:
         """(n,) bool: masks over ``max_area_fraction`` of the window that the window does not cut."""
@@ -105,8 +106,9 @@ class Failures:
         self.tiles[tile.name] = text
         if self.skip:
             nothing = TileRecord(
-                Segments.empty(), np.zeros((0, 0), np.float32), np.zeros(tile.window.shape, bool),
-                {"empty": 0, "gated": 0, "valid": 0, "failed": text}, whole=False,
+                Segments.empty(), np.zeros((0, 0), np.float32), np.zeros((0, 3), np.uint8),
+                np.zeros(tile.window.shape, bool), {"empty": 0, "gated": 0, "valid": 0, "failed": text},
+                whole=False,
             )  # fmt: skip
             self.store.write(tile, nothing)
 

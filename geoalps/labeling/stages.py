@@ -23,7 +23,7 @@ from geoalps.io.scene import Scene, open_scene
 from geoalps.io.store import Store
 from geoalps.io.stretch import Stretch, fit_stretch
 from geoalps.labeling.class_model import ClassModel
-from geoalps.labeling.fitting import fit
+from geoalps.labeling.fitting import fit, update
 from geoalps.labeling.labelling import write_product
 from geoalps.labeling.painting import Labelling
 from geoalps.labeling.segmentation import TileSegmentation, adapt, naming_tile, segment_tiles
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 SceneLike: TypeAlias = Union[str, Path, "rasterio.DatasetReader", "xarray.DataArray", Scene]
 OnError = Literal["fail", "skip"]
 """What becomes of a tile that cannot be read or segmented: an error once the others are done, or left uncovered."""
+NumberOfClasses = int | Literal["auto"]
+"""k, or ``auto``: as many as there seem to be."""
 MAX_AREA_FRACTION = 0.3
 MOST_TILES = 1_000_000
 """Of one scene, so that no header alone fills the memory: a million megapixels in tiles of the default size."""
@@ -173,7 +175,7 @@ def _refuse_changed(scene: Scene) -> None:
 
 def fit_classes(
     stores: Sequence[Store] | Store,
-    n_classes: int = 16,
+    n_classes: NumberOfClasses = 16,
     *,
     normalisation: str = "zscore",
     seed: int = 0,
@@ -184,7 +186,7 @@ def fit_classes(
 
     Args:
         stores: of :func:`segment`, all made with the same segmenter and encoder.
-        n_classes: k.
+        n_classes: k; ``auto`` finds it, see :func:`geoalps.labeling.class_count.suggest`.
         normalisation: of the embeddings: ``none``, ``l2``, ``zscore`` or ``pca``.
         seed: of the random numbers; the same seed gives the same model.
         workers: as of :func:`segment`, for what is to be stitched yet.
@@ -196,6 +198,38 @@ def fit_classes(
     """
     given = [stores] if isinstance(stores, Store) else list(stores)
     return fit(given, n_classes, normalisation, seed, workers, progress)
+
+
+def update_classes(
+    model: ClassModel,
+    stores: Sequence[Store] | Store,
+    *,
+    seed: int = 0,
+    workers: WorkersLike = None,
+    progress: Progress | None = None,
+) -> ClassModel:
+    """Let a class model go on learning from further scenes: incremental k-means that forgets nothing it was fitted on.
+
+    Names, colours, merges, stretch and normalisation stay; the centres move towards the new objects, each by as much as
+    these weigh against the objects that it was learnt from.
+
+    Args:
+        model: of :func:`fit_classes` or :meth:`ClassModel.load`.
+        stores: of :func:`segment`, made as the model says.
+        seed: of the order in which the objects are learnt.
+        workers: as of :func:`segment`, for what is to be stitched yet.
+        progress: hears of it.
+
+    Raises:
+        OptionError: a store was made with another segmenter, encoder, bands or stretch than the model was fitted with.
+        StoreError: a tile is missing.
+    """
+    given = [stores] if isinstance(stores, Store) else list(stores)
+    for store in given:
+        check_model(model, store.fingerprint)
+    if not len(model):
+        raise OptionError("the class model was fitted on scenes without objects; fit another on scenes with some")
+    return update(model, given, seed, workers, progress)
 
 
 def label(
@@ -227,7 +261,7 @@ def label(
         provenance: more for ``run.json``.
 
     Raises:
-        OptionError: the model was fitted with another segmenter or encoder, or a negative option.
+        OptionError: the model was fitted with another segmenter, encoder, bands or stretch, or a negative option.
         ProductError: there is a product already, or it cannot be written.
         StoreError: a tile is missing.
     """
@@ -243,7 +277,11 @@ def check_model(model: ClassModel, source: Mapping[str, Any]) -> None:
 
     Args:
         model: to be applied.
-        source: identities of the ``segmenter`` and the ``encoder`` (None without one), as in a store's fingerprint.
+        source: identities of the ``segmenter`` and the ``encoder`` (None without one), and of the scene the bands and
+            the stretch, where they are known: as in a store's fingerprint.
+
+    Raises:
+        OptionError: the embeddings would not mean the same.
     """
     for part in ("segmenter", "encoder"):
         fitted, here = model.source.get(part) or {}, json.loads(json.dumps(dict(source.get(part) or {})))
@@ -258,6 +296,37 @@ def check_model(model: ClassModel, source: Mapping[str, Any]) -> None:
                 f"the class model was fitted with {what} {fitted.get(key)!r}, the scene is segmented with "
                 f"{here.get(key)!r}; segment with the model's, or fit another model"
             )
+    if "scene" in source:
+        _check_bands(model.source, source)
+    if "stretch" in source and source["stretch"] != model.source["stretch"]:
+        raise OptionError(
+            "the scene was stretched to 8 bit in another way than those of the class model, so that the same colour "
+            "means something else; segment it with --class-model"
+        )
+
+
+def _check_bands(fitted: Mapping[str, Any], source: Mapping[str, Any]) -> None:
+    """Refuse a scene of other values, or seen in other bands, than those a class model was fitted on."""
+    dtype = source["scene"]["dtype"]
+    if dtype != fitted["dtype"]:
+        raise OptionError(
+            f"the class model was fitted on a scene of {fitted['dtype']}, this one holds {dtype}: its stretch means "
+            "nothing here; convert the scene, or fit another model"
+        )
+    pairs = {
+        "as red, green, blue": (fitted["bands"], source["scene"]["bands"]),
+        "in the embedding": (fitted["spectra"]["bands"], source["spectra"]["bands"]),
+    }
+    for role, (theirs, ours) in pairs.items():
+        if list(theirs) != list(ours):
+            raise OptionError(
+                f"the class model was fitted with bands {_listed(theirs)} {role}, the scene has {_listed(ours)}; give "
+                f"--bands {','.join(map(str, fitted['bands']))}, or fit another model"
+            )
+
+
+def _listed(bands: Sequence[int]) -> str:
+    return ", ".join(map(str, bands)) or "none"
 
 
 def _shape_differs(fitted: bool, here: bool) -> str:

@@ -156,7 +156,16 @@ def check_product(made, out, k, *, covers=True, follows_pixels=True):
     assert shown == {str(row[0]): row[1] for row in table}
 
     layer = pyogrio.read_dataframe(out / "labels.gpkg", layer="objects")
-    assert list(layer.columns) == ["object_id", "class_id", "class_name", "score", "confidence", "area_m2", "geometry"]
+    assert list(layer.columns) == [
+        "object_id",
+        "class_id",
+        "class_name",
+        "score",
+        "confidence",
+        "area_m2",
+        "fitted_class_id",
+        "geometry",
+    ]
     assert sorted(layer.object_id) == sorted(set(pairs[0].tolist()))
     assert dict(zip(layer.object_id, layer.class_id, strict=True)) == dict(pairs.T.tolist())
     assert (layer.class_name == [table[i][1] for i in layer.class_id]).all()

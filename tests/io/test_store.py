@@ -30,6 +30,7 @@ def record(seed=0, count=5, channels=7):
     return TileRecord(
         segments,
         rng.normal(size=(count, channels)).astype(np.float32),
+        rng.integers(0, 256, (count, 3)).astype(np.uint8),
         rng.random((72, 72)) < 0.7,
         {"empty": 2, "gated": 1},
     )
@@ -47,6 +48,8 @@ def test_what_is_written_is_read(store, count, channels):
     assert got.embeddings.ravel() == pytest.approx(put.embeddings.ravel(), rel=1e-3, abs=1e-3)
     assert (got.valid == put.valid).all()
     assert got.info == put.info
+    assert np.array_equal(got.colours, put.colours)
+    assert np.array_equal(store.read_colours(tile), put.colours)
     assert (store.read_segments(tile).runs == put.segments.runs).all()
     assert (store.read_embeddings(tile) == got.embeddings).all()
     assert (store.read_valid(tile) == put.valid).all()

@@ -7,7 +7,7 @@ import pytest
 
 from geoalps.grid import TileGrid
 from geoalps.labeling import fitting
-from geoalps.labeling.fitting import _moments, _Population, _sample
+from geoalps.labeling.fitting import _moments, Population, _sample
 from geoalps.labeling.kmeans import OnlineKMeans
 
 GRID = TileGrid((64, 48), 16, 0)
@@ -38,7 +38,7 @@ def everything(scenes):
 
 
 def test_moments_are_those_of_all_objects_together(scenes):
-    count, mean, covariance = _moments(_Population(scenes))
+    count, mean, covariance = _moments(Population(scenes))
     x = everything(scenes).astype(float)
     assert count == len(x)
     assert mean == pytest.approx(x.mean(0))
@@ -47,9 +47,9 @@ def test_moments_are_those_of_all_objects_together(scenes):
 
 def test_a_sample_is_evenly_spaced_and_of_everything_when_that_is_little(scenes, monkeypatch):
     x = everything(scenes)
-    assert np.array_equal(_sample(_Population(scenes), len(x)), x)
+    assert np.array_equal(_sample(Population(scenes), len(x)), x)
     monkeypatch.setattr(fitting, "SAMPLE", 28)
-    sample = _sample(_Population(scenes), len(x))
+    sample = _sample(Population(scenes), len(x))
     places = [int(np.flatnonzero((x == row).all(1))[0]) for row in sample]
     assert len(places) == 28
     assert places[0] == 0
@@ -60,7 +60,7 @@ def test_a_sample_is_evenly_spaced_and_of_everything_when_that_is_little(scenes,
 def test_a_pass_gives_every_object_once_and_in_another_order(scenes, monkeypatch):
     monkeypatch.setattr(fitting, "BUFFER", 70)
     monkeypatch.setattr(fitting, "BATCH", 16)
-    population = _Population(scenes)
+    population = Population(scenes)
     passes = [np.concatenate(list(population.shuffled([0, number]))) for number in (0, 1, 1)]
     for rows in passes:
         assert np.array_equal(rows[np.lexsort(rows.T)], (x := everything(scenes))[np.lexsort(x.T)])
@@ -70,14 +70,14 @@ def test_a_pass_gives_every_object_once_and_in_another_order(scenes, monkeypatch
 
 @pytest.mark.parametrize(("room", "reads"), [(10**6, 1), (0, 4)])
 def test_what_is_kept_is_read_once_and_changes_nothing(scenes, room, reads):
-    population = _Population(scenes, room=room)
+    population = Population(scenes, room=room)
     _, mean, _ = _moments(population)
     learner = OnlineKMeans.seeded(_sample(population, 324), 5, seed=0)
     learner.fit(lambda number: population.shuffled([0, number]), passes=2)
     # tiles without an object take no room and are kept
     full = [values for scene in scenes for values in scene.values if len(values)]
     assert scenes[0].reads + scenes[1].reads == reads * len(full) + 2 * len(GRID) - len(full)
-    again = _Population([Tiles(0), Tiles(1)])
+    again = Population([Tiles(0), Tiles(1)])
     assert np.array_equal(mean, _moments(again)[1])
     other = OnlineKMeans.seeded(_sample(again, 324), 5, seed=0)
     other.fit(lambda number: again.shuffled([0, number]), passes=2)

@@ -7,7 +7,9 @@ from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
 from geoalps.errors import OptionError
-from geoalps.labeling.class_model import ClassModel, Normalisation, entries
+from geoalps.labeling.centres import Centres
+from geoalps.labeling.class_model import ClassModel, entries
+from geoalps.labeling.normalisation import Normalisation
 from geoalps.labeling.kmeans import OnlineKMeans, _distances, _sums, assign
 
 A = np.array([[1, 0], [3, 0], [9, 0]], np.float32)
@@ -122,7 +124,7 @@ def model():
     x = embeddings()
     scaling = Normalisation.fit("pca", x.mean(0).astype(float), np.cov(x.T, bias=True))
     return ClassModel(
-        OnlineKMeans.seeded(scaling(x), 3, 0).centres,
+        Centres.flat(OnlineKMeans.seeded(scaling(x), 3, 0).centres),
         scaling,
         entries(["#ff0000", "#00ff00", "#0000ff"]),
         {"segmenter": {}, "stretch": {}, "spectra": {}},

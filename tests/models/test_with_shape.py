@@ -16,7 +16,10 @@ from test_sam import CONFIG, tiny_sam
 import geoalps as ga
 from geoalps.errors import OptionError, PluginError, ProductError
 from geoalps.io.store import Store
-from geoalps.labeling.class_model import NORMALISATIONS, ClassEntry, ClassModel, Normalisation
+from geoalps.io.class_table import ClassEntry
+from geoalps.labeling.centres import Centres
+from geoalps.labeling.class_model import ClassModel
+from geoalps.labeling.normalisation import NORMALISATIONS, Normalisation
 from geoalps.models import descriptors
 from geoalps.models.descriptors import NAMES, RING, dilated
 from geoalps.models.regions import RegionSegmenter
@@ -264,18 +267,15 @@ def test_a_column_without_spread_takes_no_weight():
     assert (fitted("zscore", constant, 16)(constant) == 0).all()
 
 
-def test_a_class_model_keeps_the_groups_and_an_old_one_has_none(tmp_path):
+def test_a_class_model_keeps_the_groups(tmp_path):
     source = {"segmenter": {}, "encoder": None, "stretch": {}, "spectra": {}}
     values = embeddings(channels=20)
-    for name, appended in (("old", 0), ("new", 16)):
+    for name, appended in (("none", 0), ("some", 16)):
         normalisation = fitted("pca", values, appended)
-        model = ClassModel(normalisation(values)[:2].astype(float), normalisation, _entries(2), source)
+        model = ClassModel(Centres.flat(normalisation(values)[:2].astype(float)), normalisation, _entries(2), source)
         model.save(tmp_path / name)
         path = tmp_path / name / "classes.json"
         content = json.loads(path.read_text())
-        if name == "old":  # as it was written before there were groups
-            del content["appended"]
-            path.write_text(json.dumps(content))
         again = ClassModel.load(tmp_path / name)
         assert again.normalisation.appended == appended
         assert np.array_equal(again.assign(values)[1], model.assign(values)[1])
