@@ -61,7 +61,7 @@ CREATE TABLE layer_styles (
 );
 """
 _CLASS_ROW = """
-INSERT INTO classes (class_id, class_name, colour, object_count, area_m2) VALUES (?, ?, ?, ?, ?)
+INSERT INTO classes (fid, class_id, class_name, colour, object_count, area_m2) VALUES (?1 + 1, ?1, ?2, ?3, ?4, ?5)
 ON CONFLICT (class_id) DO UPDATE SET class_name = excluded.class_name, colour = excluded.colour,
 object_count = excluded.object_count, area_m2 = excluded.area_m2, merge_into = NULL
 """
