@@ -43,8 +43,9 @@ if TYPE_CHECKING:
     from geoalps.io.store import Store
     from geoalps.io.stretch import Stretch, fit_stretch
     from geoalps.labeling.class_model import ClassModel
-    from geoalps.labeling.scenes import tile_label, tile_label_scenes
-    from geoalps.labeling.stages import fit_classes, label, segment
+    from geoalps.labeling.relabelling import relabel, split_class
+    from geoalps.labeling.scenes import segment_scenes, tile_label, tile_label_scenes
+    from geoalps.labeling.stages import fit_classes, label, segment, update_classes
     from geoalps.segments import Segments
 
 __version__ = "0.1.0"
@@ -62,9 +63,13 @@ _HOMES = {
     "fit_stretch": "io.stretch",
     "label": "labeling.stages",
     "open_scene": "io.scene",
+    "relabel": "labeling.relabelling",
     "segment": "labeling.stages",
+    "segment_scenes": "labeling.scenes",
+    "split_class": "labeling.relabelling",
     "tile_label": "labeling.scenes",
     "tile_label_scenes": "labeling.scenes",
+    "update_classes": "labeling.stages",
 }
 
 __all__ = [
@@ -80,9 +85,13 @@ __all__ = [
     "fit_stretch",
     "label",
     "open_scene",
+    "relabel",
     "segment",
+    "segment_scenes",
+    "split_class",
     "tile_label",
     "tile_label_scenes",
+    "update_classes",
 ]
 
 

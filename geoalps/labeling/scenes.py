@@ -142,8 +142,10 @@ def tile_label_scenes(
             for store in stores:
                 stitch_store(store, at_work, progress)
         with watch("fit"):
-            fitted = model or fit(stores, n_classes, normalisation, seed, at_work, progress)
-        provenance = {"n_classes": len(fitted) if model or n_classes == "auto" else n_classes, "seed": seed}
+            # a class model without classes is one all the same
+            fitted = fit(stores, n_classes, normalisation, seed, at_work, progress) if model is None else model
+        asked = n_classes if model is None and n_classes != "auto" else len(fitted)
+        provenance = {"n_classes": asked, "seed": seed}
         return [
             write_product(
                 store, fitted, folder, building, labelling, at_work, progress,
