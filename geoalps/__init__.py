@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from geoalps.labeling.class_model import ClassModel
     from geoalps.labeling.relabelling import relabel, split_class
     from geoalps.labeling.scenes import segment_scenes, tile_label, tile_label_scenes
-    from geoalps.labeling.stages import fit_classes, label, segment, update_classes
+    from geoalps.labeling.stages import adapt_classes, fit_classes, label, segment, update_classes
     from geoalps.segments import Segments
 
 __version__ = "0.1.0"
@@ -59,6 +59,7 @@ _HOMES = {
     "Stretch": "io.stretch",
     "TileGrid": "grid",
     "Window": "grid",
+    "adapt_classes": "labeling.stages",
     "fit_classes": "labeling.stages",
     "fit_stretch": "io.stretch",
     "label": "labeling.stages",
@@ -81,6 +82,7 @@ __all__ = [
     "Stretch",
     "TileGrid",
     "Window",
+    "adapt_classes",
     "fit_classes",
     "fit_stretch",
     "label",

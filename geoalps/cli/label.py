@@ -18,6 +18,7 @@ from geoalps.cli import options as opt
 @click.option(
     "-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="The product's directory."
 )
+@opt.adapt
 @opt.painting
 @opt.overwrite
 @opt.working

@@ -191,6 +191,11 @@ class_model = click.option(
     type=click.Path(path_type=Path),
     help="Class model, or a product that holds one, for which this is segmented: gives bands, stretch and options.",
 )
+adapt = click.option(
+    "--adapt",
+    is_flag=True,
+    help="Let the class model adapt to the scene: for another light or season of a like landscape.",
+)
 dissolve = click.option(
     "--dissolve", is_flag=True, help="Also write dissolved.gpkg: neighbouring objects of one class as one polygon."
 )

@@ -101,7 +101,7 @@ def run_tile_label(talk: Console, names: tuple[str, ...], output: Path | None, g
     announce(talk, given["segmenter"])
     with progress_for(talk) as progress:
         products = tile_label_scenes(
-            scenes, [output] if alone and output else output, given["classes"], class_model=model,
+            scenes, [output] if alone and output else output, given["classes"], class_model=model, adapt=given["adapt"],
             normalisation=given["normalisation"], seed=given["seed"], min_area=given["min_area"],
             simplify=given["simplify"], progress=progress, **_segmentation(scenes, model, given),
         )  # fmt: skip
@@ -217,9 +217,12 @@ def _refuse_class_model(folder: Path, overwrite: bool) -> None:
 
 def run_label(talk: Console, path: Path, class_model: Path, output: Path, given: dict[str, Any]) -> None:
     """A store and a class model to a product."""
+    store, model = Store.open(path), ClassModel.load(class_model)
     with progress_for(talk) as progress:
+        if given["adapt"]:
+            model = stages.adapt_classes(model, store, workers=workers(given), progress=progress)
         product = stages.label(
-            Store.open(path), ClassModel.load(class_model), output, min_area=given["min_area"],
+            store, model, output, min_area=given["min_area"],
             simplify=given["simplify"], overwrite=given["overwrite"], workers=workers(given), threads=given["threads"],
             progress=progress,
         )  # fmt: skip
@@ -235,7 +238,10 @@ def _tell_drift(talk: Console, drift: dict[str, float]) -> None:
         highlight=False,
     )
     if drift["unseen"] > DRIFTED or drift["unusual"] > 10 * DRIFTED:
-        talk.print("many objects are new to these classes: look before you trust them, or run geoalps update")
+        talk.print(
+            "many objects are new to these classes: look before you trust them; --adapt is for another light or "
+            "season, geoalps update learns what is new"
+        )
 
 
 def tell(talk: Console, product: Product) -> None:

@@ -24,6 +24,7 @@ from geoalps.cli import options as opt
     type=click.Path(exists=True, path_type=Path),
     help="Product or class model whose classes this scene gets; -k is not used then.",
 )
+@opt.adapt
 @opt.segmenting
 @opt.tiling
 @opt.reading
@@ -54,7 +55,7 @@ def command(ctx: click.Context, /, scenes: tuple[str, ...], output: Path | None,
       geoalps tile-label north.tif south.tif -o labels/
       geoalps tile-label huge.tif --workers 8
       geoalps tile-label https://host/cog.tif --scheduler tcp://10.0.0.5:8786
-      geoalps tile-label ortho_2026.tif --class-model ortho_2025_labels/
+      geoalps tile-label ortho_2026.tif --class-model ortho_2025_labels/ --adapt
       geoalps tile-label ortho.tif --segmenter sam --checkpoint sam_vit_h_4b8939.pth --device cuda
     """  # noqa: D301 - click wants the backspace itself
     from geoalps.cli.run import run_tile_label

@@ -3,8 +3,8 @@
 Colour-blind eyes see what the matrices of Machado, Oliveira and Fernandes (2009) make of linear RGB, for eyes that lack
 one kind of cone altogether. All sums are written out, so that no library's order of adding shows in the result.
 
->>> oklab(np.array([[255, 255, 255]], np.uint8)).round(3).tolist()
-[[1.0, -0.0, 0.0]]
+>>> [round(float(v), 3) for v in oklab(np.array([[255, 0, 0]], np.uint8))[0]]
+[0.628, 0.225, 0.126]
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def srgb(lab: Lab) -> tuple[Colours, NDArray[np.bool_]]:
         (k, 3) uint8 sRGB, clipped, and (k,) whether it is of a colour that sRGB has.
     """
     linear = _times(_times(lab, _LMS_OF_LAB) ** 3, _RGB_OF_LMS)
-    inside = ((linear >= 0) & (linear <= 1)).all(1)
+    inside: NDArray[np.bool_] = np.logical_and.reduce((linear >= 0) & (linear <= 1), axis=1)
     linear = linear.clip(0, 1)
     value = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     return (value * 255).round().astype(np.uint8), inside

@@ -104,7 +104,7 @@ def class_colours(means: Colours, weights: NDArray[Any], taken: Colours | None =
     _check(means, MOST_CLASSES, "means")
     _check(taken, MOST_CLASSES - len(means), "colours taken")
     share = _shares(weights, len(means))
-    order = np.lexsort((*means.T[::-1], -share))
+    order = np.lexsort((-np.asarray(weights, float), *means.T[::-1], -share))
     means, share = means[order], share[order]
     mean = oklab(means)
     there = share > 0 if share.any() else np.ones(len(share), bool)
@@ -201,7 +201,8 @@ def _placed(mean: Lab, aims: Lab, share: NDArray[np.float64], others: Colours) -
             crowd[:, i] = priority[i] * _crowding(looks, looks[taken[i]])
         if (taken == before).all():
             break
-    return lattice[taken]
+    colours: Colours = lattice[taken]
+    return colours
 
 
 def _follow(lattice: Colours, mean: Lab, aims: Lab) -> NDArray[np.float64]:
@@ -229,7 +230,7 @@ def _crowding(looks: Lab, one: Lab) -> NDArray[np.float64]:
 def _lattice() -> tuple[Colours, Lab]:
     """Colours STEP apart in OKLab that are neither too dark, too pale nor too loud, and how VISIONS see them."""
     side = np.arange(-10, 11) * STEP
-    lightness = np.arange(DARKEST, PALEST + STEP / 2, STEP)
+    lightness = np.linspace(DARKEST, PALEST, round((PALEST - DARKEST) / STEP) + 1)
     grid = np.stack(np.meshgrid(lightness, side, side, indexing="ij"), -1).reshape(-1, 3)
     colours, inside = srgb(grid[_chroma(grid) <= CALM + MUTED])
     colours = colours[inside]

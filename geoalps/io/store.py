@@ -29,7 +29,7 @@ from geoalps.segments import Segments
 
 FORMAT = 3
 """Raised when the files' layout changes; part of every fingerprint."""
-ADAPTED = "segmenter.json"
+ADAPTED, WHERE = "segmenter.json", "scene.json"
 WHOLE, DAMAGED = ".parquet", ".damaged.parquet"
 PAINTED = "painted"
 """Directory of what the objects look like, whatever their classes."""
@@ -228,6 +228,19 @@ class Store:
     def keep_adapted(self, identity: Mapping[str, Any]) -> None:
         """Keep the adapted segmenter's identity beside the tiles."""
         write_json(self.path / ADAPTED, identity)
+
+    @property
+    def scene_path(self) -> str | None:
+        """Where the scene was when it was segmented; None when that is not known, or it was no file."""
+        try:
+            path = json.loads((self.path / WHERE).read_text(encoding="utf-8"))["path"]
+        except UNREADABLE:
+            return None
+        return path if isinstance(path, str) else None
+
+    def keep_scene_path(self, path: str | None) -> None:
+        """Keep where the scene is: no part of the fingerprint, since files move."""
+        write_json(self.path / WHERE, {"path": path})
 
     def _content(self, tile: Tile) -> Any:
         try:

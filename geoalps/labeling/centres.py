@@ -6,19 +6,21 @@ came to it and no others: splitting one class moves no object of another.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from geoalps.labeling.kmeans import OnlineKMeans, assign
+from geoalps.labeling.kmeans import OnlineKMeans, assign, group_sums
 
 Vectors = NDArray[np.float64]
 Batch = NDArray[np.float32]
 USUAL = 0.99
 """Share of a class's objects that lie nearer to its centre than what is called unusual."""
+ROUNDS, WEIGHT = 10, 0.5
+"""Of adapting to another scene; chosen on made pairs and real halves (``benchmarks/carry_over.py``)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +150,34 @@ class Centres:
                     vectors[members], counts[members] = learner.centres, learner.counts
                 node = np.where(node >= 0, self.parents[node], -1)
         return replace(self, vectors=vectors, counts=counts)
+
+    def adapted(self, passes: Callable[[], Iterable[Batch]], rounds: int = ROUNDS, weight: float = WEIGHT) -> Centres:
+        """These centres after some rounds of k-means over another scene's embeddings, from which they start.
+
+        Each is held where it was by as many objects, ``weight`` times, as would be its own if the other scene had the
+        classes in the same shares: c <- (w c_0 + sum x) / (w + m).
+
+        Args:
+            passes: gives all embeddings, batch by batch, as often as it is called.
+            rounds: of k-means.
+            weight: 0 lets the centres go wherever k-means takes them.
+        """
+        now, share = self, self.counts / max(self.counts[self.parents < 0].sum(), 1)
+        for _ in range(rounds):
+            sums, counts = np.zeros_like(self.vectors), np.zeros(len(self.vectors))
+            for x in passes():
+                node = now.locate(x).node
+                sums += group_sums(x.astype(np.float64), node, len(sums))
+                counts += np.bincount(node, minlength=len(counts))
+            for row in range(len(sums) - 1, -1, -1):  # children come after their parent
+                if (parent := self.parents[row]) >= 0:
+                    sums[parent] += sums[row]
+                    counts[parent] += counts[row]
+            held = weight * share * counts[self.parents < 0].sum()
+            total = np.where(held + counts > 0, held + counts, 1)[:, None]
+            moved = (held[:, None] * self.vectors + sums) / total
+            now = replace(self, vectors=np.where((held + counts > 0)[:, None], moved, self.vectors))
+        return now
 
     def reaching(self, before: Centres, new: Centres) -> Centres:
         """These moved centres, with the spread of what they learnt from before and since.

@@ -26,6 +26,8 @@ FORMAT = 2
 """Raised when the files come to mean something else."""
 ARRAYS = ("vectors", "parents", "classes", "counts", "radii", "usual")
 """Of the centres, as they are named in ``classes.npz``."""
+SCALING = ("shift", "basis", "mean", "deviation")
+"""Of the normalisation, likewise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,14 +55,15 @@ class ClassModel:
     @property
     def _whole(self) -> bool:
         """Whether the parts fit together."""
-        source, shift, basis = self.source, self.normalisation.shift, self.normalisation.basis
-        appended = self.normalisation.appended
+        source, scaling, appended = self.source, self.normalisation, self.normalisation.appended
+        shift, basis = scaling.shift, scaling.basis
         return (
             isinstance(source, dict)
             and all(isinstance(source.get(part), dict) for part in ("segmenter", "stretch", "spectra"))
             and self.normalisation.kind in NORMALISATIONS
-            and [array.dtype.kind for array in (shift, basis)] == ["f"] * 2
+            and {getattr(scaling, name).dtype.kind for name in SCALING} == {"f"}
             and (shift.ndim, basis.ndim) == (1, 2)
+            and shift.shape == scaling.mean.shape == scaling.deviation.shape
             and self.centres.whole
             and basis.shape == (len(shift), self.centres.vectors.shape[1])
             and type(appended) is int
@@ -114,7 +117,7 @@ class ClassModel:
         """Write ``classes.json`` and ``classes.npz`` into a directory."""
         folder.mkdir(parents=True, exist_ok=True)
         arrays = {name: getattr(self.centres, name) for name in ARRAYS}
-        arrays |= {"shift": self.normalisation.shift, "basis": self.normalisation.basis}
+        arrays |= {name: getattr(self.normalisation, name) for name in SCALING}
         with appearing(folder / "classes.npz") as part, part.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
         content = {
@@ -140,9 +143,9 @@ class ClassModel:
                 raise _older(folder, content["format"])
             with np.load(folder / "classes.npz", allow_pickle=False) as arrays:
                 centres = Centres(*(arrays[name] for name in ARRAYS))
-                shift, basis = arrays["shift"], arrays["basis"]
+                shift, basis, mean, deviation = (arrays[name] for name in SCALING)
             classes = tuple(_entry(fields) for fields in content["classes"])
-            normalisation = Normalisation(content["normalisation"], shift, basis, content["appended"])
+            normalisation = Normalisation(content["normalisation"], shift, basis, content["appended"], mean, deviation)
             model = cls(centres, normalisation, classes, content["source"])
         except FileNotFoundError as error:
             raise ProductError(

@@ -14,7 +14,7 @@ from geoalps.errors import OptionError
 from geoalps.io.class_table import ClassEntry
 from geoalps.io.palettes import class_colours, hex_colour
 from geoalps.io.store import Store
-from geoalps.labeling.centres import Centres
+from geoalps.labeling.centres import ROUNDS, Centres
 from geoalps.labeling.class_model import ClassModel, entries
 from geoalps.labeling.kmeans import OnlineKMeans
 from geoalps.labeling.normalisation import Normalisation
@@ -183,6 +183,32 @@ def update(
     return replace(model, centres=centres.reaching(model.centres, since), source=source)
 
 
+def adapted(
+    model: ClassModel,
+    stores: list[Store],
+    workers: WorkersLike = None,
+    progress: Progress | None = None,
+) -> ClassModel:
+    """See :func:`geoalps.adapt_classes`."""
+    population = opened(stores, workers, progress)
+    progress = progress or Silence()
+    progress.start("adapt", ROUNDS)
+    count, mean, covariance = _moments(population)
+    if not count:
+        progress.advance(ROUNDS)
+        return model
+    scaling = model.normalisation.adapted(mean, covariance)
+
+    def normalised() -> Iterator[Embeddings]:
+        """The embeddings of all tiles."""
+        yield from (scaling(values) for values in population)
+        progress.advance()
+
+    centres = model.centres.adapted(normalised)
+    source = {**model.source, "adapted": [store.fingerprint["scene"]["name"] for store in stores]}
+    return replace(model, centres=centres, normalisation=scaling, source=source)
+
+
 def split(
     model: ClassModel, class_id: int, k: int, store: Store, seed: int = 0, progress: Progress | None = None
 ) -> ClassModel:
@@ -217,10 +243,8 @@ def split(
         return np.where(child < 0, k, child)
 
     means = population.mean_colours(of_child, k + 1)[:k]
-    # placed beside the colours that there are, which stay
     taken = np.array([list(bytes.fromhex(entry.colour[1:])) for entry in model.classes], np.uint8)
-    weights = np.concatenate([np.full(len(taken), count), children.counts])
-    colours = [hex_colour(colour) for colour in class_colours(np.concatenate([taken, means]), weights)[len(taken) :]]
+    colours = [hex_colour(colour) for colour in class_colours(means, children.counts, taken=taken)]
     return replace(model, centres=centres, classes=_split_entries(model, class_id, colours))
 
 

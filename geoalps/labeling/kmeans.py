@@ -96,7 +96,7 @@ class OnlineKMeans:
         """Move the centres by the module's formula: (n, channels) vectors, and (n,) the centre of each."""
         mass = np.bincount(nearest, minlength=len(self.centres))
         got, total = mass > 0, self.counts + mass
-        moved = self.counts[:, None] * self.centres + _sums(x, nearest, len(self.centres))
+        moved = self.counts[:, None] * self.centres + group_sums(x, nearest, len(self.centres))
         self.centres[got] = moved[got] / total[got, None]
         self.counts = total
 
@@ -147,7 +147,7 @@ def _nearest(x: Vectors, centres: Vectors) -> tuple[NDArray[np.int64], Vectors]:
     return nearest, distance[np.arange(len(x)), nearest]
 
 
-def _sums(x: Vectors, group: NDArray[np.int64], k: int) -> Vectors:
+def group_sums(x: Vectors, group: NDArray[np.int64], k: int) -> Vectors:
     """(k, channels) sums by group, in the order of the rows."""
     member = csr_array((np.ones(len(x)), group, np.arange(len(x) + 1)), shape=(len(x), k))
     return np.asarray(member.T @ x)
@@ -158,7 +158,7 @@ def _refined(x: Vectors, centres: Vectors, rounds: int) -> tuple[float, Vectors]
     for _ in range(rounds):
         before, (nearest, _) = centres, _nearest(x, centres)
         mass = np.bincount(nearest, minlength=len(centres))[:, None]
-        centres = np.where(mass > 0, _sums(x, nearest, len(centres)) / np.maximum(mass, 1), centres)
+        centres = np.where(mass > 0, group_sums(x, nearest, len(centres)) / np.maximum(mass, 1), centres)
         if np.array_equal(before, centres):
             break
     return float(_nearest(x, centres)[1].sum()), centres

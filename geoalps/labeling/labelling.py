@@ -153,7 +153,7 @@ def _run(
     counts, damaged = _tile_counts(store)
     return {
         "geoalps": _version("geoalps"),
-        "scene": dict(store.fingerprint["scene"]),
+        "scene": {**store.fingerprint["scene"], "path": store.scene_path},
         "n_classes": len(model),
         "options": {**asdict(options), **{key: store.fingerprint[key] for key in ("grid", "gate", "encoder")}},
         "segmenter": store.adapted or store.fingerprint["segmenter"],

@@ -26,8 +26,12 @@ class Normalisation:
     """(channels,) subtracted first."""
     basis: NDArray[np.float64]
     """(channels, out) what the rest is multiplied with."""
-    appended: int = 0
+    appended: int
     """The last columns, of what goes in and of what comes out, that are no part of the embedding proper."""
+    mean: NDArray[np.float64]
+    """(channels,) of the embeddings that it was fitted on."""
+    deviation: NDArray[np.float64]
+    """(channels,) of the same, standard deviations."""
 
     @classmethod
     def fit(
@@ -51,22 +55,22 @@ class Normalisation:
         Raises:
             OptionError: unknown kind.
         """
-        channels = len(mean)
+        channels, deviation = len(mean), np.sqrt(np.maximum(np.diag(covariance), 0))
         if appended and channels:
             return cls._joined(kind, mean, covariance, components, appended)
         if kind in ("none", "l2") or not channels:
-            return cls(kind, np.zeros(channels), np.eye(channels))
+            return cls(kind, np.zeros(channels), np.eye(channels), 0, mean, deviation)
         if kind == "zscore":
-            deviation = np.sqrt(np.diag(covariance))
             # a channel without spread says nothing; dividing by its rounding error would make it say a lot
             useful = deviation > 1e-6 * np.maximum(np.abs(mean), 1e-6)
-            return cls(kind, mean, np.diag(np.where(useful, 1 / np.where(useful, deviation, 1), 0)))
+            scale = np.where(useful, 1 / np.where(useful, deviation, 1), 0)
+            return cls(kind, mean, np.diag(scale), 0, mean, deviation)
         if kind == "pca":
             value, vector = np.linalg.eigh(covariance)
             order = np.argsort(-value)[: min(components, channels)]
             order = order[value[order] > 1e-9 * max(value.max(), 1e-30)]
             sign = np.sign(vector[np.abs(vector[:, order]).argmax(0), order])
-            return cls(kind, mean, vector[:, order] * (sign / np.sqrt(value[order])))
+            return cls(kind, mean, vector[:, order] * (sign / np.sqrt(value[order])), 0, mean, deviation)
         raise OptionError(f"normalisation is {kind!r}; allowed are {', '.join(NORMALISATIONS)}")
 
     @classmethod
@@ -87,7 +91,21 @@ class Normalisation:
         out = first.basis.shape[1]
         basis = np.zeros((len(mean), out + appended))
         basis[:own, :out], basis[own:, out:] = first.basis, last.basis * weight
-        return cls(kind, np.concatenate([first.shift, last.shift]), basis, appended)
+        deviation = np.concatenate([first.deviation, last.deviation])
+        return cls(kind, np.concatenate([first.shift, last.shift]), basis, appended, mean, deviation)
+
+    def adapted(self, mean: NDArray[np.float64], covariance: NDArray[np.float64]) -> Normalisation:
+        """The same map for embeddings of another scene: each column is first brought to the old mean and spread.
+
+        Args:
+            mean: (channels,) of the other scene's embeddings.
+            covariance: (channels, channels) of the same.
+        """
+        deviation = np.sqrt(np.maximum(np.diag(covariance), 0))
+        useful = (deviation > 1e-6 * np.maximum(np.abs(mean), 1e-6)) & (self.deviation > 0)
+        ratio = np.where(useful, self.deviation / np.where(useful, deviation, 1), 1)
+        shift = mean - (self.mean - self.shift) / ratio
+        return Normalisation(self.kind, shift, self.basis * ratio[:, None], self.appended, mean, deviation)
 
     def _spread(self, mean: NDArray[np.float64], covariance: NDArray[np.float64]) -> float:
         """Sum of the variances of all columns that come out, of the embeddings this was fitted on.

@@ -27,6 +27,7 @@ from geoalps.labeling.stages import (
     NumberOfClasses,
     OnError,
     SceneLike,
+    adapt_classes,
     as_scene,
     check_model,
     default_output,
@@ -71,6 +72,7 @@ def tile_label_scenes(
     n_classes: NumberOfClasses = 16,
     *,
     class_model: ClassModel | str | Path | None = None,
+    adapt: bool = False,
     bands: Sequence[int] | None = None,
     nodata: float | None = None,
     tile_size: int = 1024,
@@ -101,6 +103,7 @@ def tile_label_scenes(
             beside every scene.
         class_model: gives these scenes the classes, the bands, the stretch and the segmenter's options of another;
             without it ``n_classes`` classes are fitted over all scenes. A product, or what :func:`fit_classes` made.
+        adapt: let the class model adapt to these scenes, see :func:`adapt_classes`.
         stretch: by default fitted over all scenes.
         n_classes: k, or ``auto``: as many as there seem to be.
         bands: one or three 1-based bands; see :func:`open_scene`. By default those of the class model.
@@ -125,6 +128,8 @@ def tile_label_scenes(
         **options: of the segmenter, by name.
     """
     model = as_model(class_model)
+    if adapt and model is None:
+        raise OptionError("adapt is for a class model, and none is given; leave it out, or give class_model")
     opened = [as_scene(scene, _bands(bands, model), nodata) for scene in scenes]
     folders, labelling = _folders(opened, out), Labelling(min_area, simplify)
     with ExitStack() as stack:
@@ -144,6 +149,8 @@ def tile_label_scenes(
         with watch("fit"):
             # a class model without classes is one all the same
             fitted = fit(stores, n_classes, normalisation, seed, at_work, progress) if model is None else model
+            if adapt and model is not None:
+                fitted = adapt_classes(model, stores, workers=at_work, progress=progress)
         asked = n_classes if model is None and n_classes != "auto" else len(fitted)
         provenance = {"n_classes": asked, "seed": seed}
         return [

@@ -23,7 +23,7 @@ from geoalps.io.scene import Scene, open_scene
 from geoalps.io.store import Store
 from geoalps.io.stretch import Stretch, fit_stretch
 from geoalps.labeling.class_model import ClassModel
-from geoalps.labeling.fitting import fit, update
+from geoalps.labeling.fitting import adapted, fit, update
 from geoalps.labeling.labelling import write_product
 from geoalps.labeling.painting import Labelling
 from geoalps.labeling.segmentation import TileSegmentation, adapt, naming_tile, segment_tiles
@@ -138,6 +138,7 @@ def segment(
     folder = Path(path) if path is not None else default_output(scene) / "work"
     with alone_in(folder):
         store = Store.create(folder, fingerprint, overwrite)
+        store.keep_scene_path(_where(scene))
         missing = store.begin()
         if len(missing) < len(grid):
             progress.tell(
@@ -153,6 +154,11 @@ def segment(
             store.tidy()
             _refuse_changed(scene)
     return store
+
+
+def _where(scene: Scene) -> str | None:
+    """A scene's path, absolute where it is a file on this machine."""
+    return str(Path(scene.path).absolute()) if scene.path and Path(scene.path).exists() else scene.path
 
 
 def _warn_of_no_crs(scene: Scene) -> None:
@@ -230,6 +236,36 @@ def update_classes(
     if not len(model):
         raise OptionError("the class model was fitted on scenes without objects; fit another on scenes with some")
     return update(model, given, seed, workers, progress)
+
+
+def adapt_classes(
+    model: ClassModel,
+    stores: Sequence[Store] | Store,
+    *,
+    workers: WorkersLike = None,
+    progress: Progress | None = None,
+) -> ClassModel:
+    """A class model for scenes in another light or season: the same classes, looked for where they have moved to.
+
+    Every column of the new embeddings is brought to the mean and spread that it had in fitting; then some rounds of
+    k-means start from the model's centres, each held back by half as many objects as it may expect. It takes for
+    granted that the new scenes show about the same kinds in about the same shares: of another landscape it makes other
+    classes under the old names, where without it objects that are new would be told (``drift``).
+
+    Args:
+        model: of :func:`fit_classes` or :meth:`ClassModel.load`.
+        stores: of the new scenes, made as the model says.
+        workers: as of :func:`segment`, for what is to be stitched yet.
+        progress: hears of it.
+
+    Raises:
+        OptionError: a store was made with another segmenter, encoder, bands or stretch than the model was fitted with.
+        StoreError: a tile is missing.
+    """
+    given = [stores] if isinstance(stores, Store) else list(stores)
+    for store in given:
+        check_model(model, store.fingerprint)
+    return adapted(model, given, workers, progress)
 
 
 def label(

@@ -14,7 +14,8 @@ from rasterio.crs import CRS
 
 from geoalps.errors import OptionError, ProductError
 from geoalps.io.geopackage import ClassRow, write_geopackage
-from geoalps.io.style import category_names_pam, hex_colour, palette, qml, sld
+from geoalps.io.palettes import hex_colour, palette
+from geoalps.io.style import category_names_pam, qml, sld
 
 UTM = CRS.from_epsg(32631)
 NAMES = ["water", 'roof <"red"> & grey', "Bäume"]

@@ -78,6 +78,28 @@ def test_every_centre_on_the_way_down_learns():
         assert learnt.vectors[row] == pytest.approx(mean if total else split.vectors[row])
 
 
+@pytest.mark.parametrize("weight", [0, 0.5, 3])
+def test_adapting_is_k_means_held_back(weight):
+    """Brute force, round by round, where no centre was split."""
+    before, x = flat(), (blobs(6) + 4).astype(np.float32)
+    share = before.counts / before.counts.sum()
+    centres = before.vectors
+    for _ in range(3):
+        nearest = assign(x, centres)[0]
+        rows = [x[nearest == row].astype(float) for row in range(4)]
+        held = weight * share * len(x)
+        means = [
+            (h * c + r.sum(0)) / (h + len(r)) for h, c, r in zip(held, before.vectors, rows, strict=True) if h + len(r)
+        ]
+        centres = np.array(means)
+    found = before.adapted(lambda: [x[:100], x[100:]], 3, weight)
+    assert found.vectors == pytest.approx(centres)
+    split = before.split(2, Centres.flat(before.vectors[[2, 2]] + [[1.0, 0], [-1, 0]]).measured([blobs()[:9]]))
+    after = split.adapted(lambda: [x], 2, weight)
+    assert after.whole
+    assert len(after) == 5
+
+
 def test_spread_is_what_was_seen_and_the_far_is_unseen():
     centres, x = flat(), blobs()
     located = centres.locate(x)

@@ -9,8 +9,8 @@ from sklearn.metrics import adjusted_rand_score
 from geoalps.errors import OptionError
 from geoalps.labeling.centres import Centres
 from geoalps.labeling.class_model import ClassModel, entries
+from geoalps.labeling.kmeans import OnlineKMeans, _distances, assign, group_sums
 from geoalps.labeling.normalisation import Normalisation
-from geoalps.labeling.kmeans import OnlineKMeans, _distances, _sums, assign
 
 A = np.array([[1, 0], [3, 0], [9, 0]], np.float32)
 B = np.array([[4, 0], [12, 0], [8, 0], [10, 0]], np.float32)
@@ -80,7 +80,7 @@ def test_sums_and_distances_are_those_of_numpy():
     rng = np.random.default_rng(0)
     x, centres, group = rng.normal(1e4, 1, (300, 7)), rng.normal(1e4, 1, (5, 7)), rng.integers(0, 4, 300)
     want = [x[group == i].sum(0) for i in range(5)]  # nothing is of the last one
-    assert _sums(x, group, 5) == pytest.approx(np.array(want), rel=1e-12)
+    assert group_sums(x, group, 5) == pytest.approx(np.array(want), rel=1e-12)
     assert _distances(x, centres) == pytest.approx(((x[:, None] - centres) ** 2).sum(2), rel=1e-12)
 
 

@@ -140,6 +140,26 @@ def test_a_model_of_nothing_is_refused_where_there_are_objects(first, tmp_path):
         ga.update_classes(ClassModel.load(nothing.path), ga.Store.open(first.path / "work"))
 
 
+def test_in_another_light_the_classes_are_found_again_when_it_may_adapt(first, tmp_path):
+    image = picture()
+    kinds = first.labels().to_numpy()
+    dim = write(
+        tmp_path / "dim.tif", np.clip(image * 0.55 + np.array([[[30]], [[10]], [[0]]]), 0, 255).astype(np.uint8)
+    )
+    as_fitted = ga.tile_label(dim, tmp_path / "fixed", class_model=first.path, **OPTIONS)
+    adapted = ga.tile_label(dim, tmp_path / "adapted", class_model=first.path, adapt=True, **OPTIONS)
+    assert (as_fitted.labels().to_numpy() == kinds).mean() < 0.8
+    assert (adapted.labels().to_numpy() == kinds).mean() > 0.95
+    model = ClassModel.load(adapted.path)
+    assert model.classes == ClassModel.load(first.path).classes
+    assert model.source["adapted"] == ["dim"]
+    # in the same light there is nothing to adapt to
+    same = ga.adapt_classes(ClassModel.load(first.path), ga.Store.open(first.path / "work"))
+    assert same.centres.vectors == pytest.approx(ClassModel.load(first.path).centres.vectors, abs=1e-6)
+    with pytest.raises(OptionError, match="adapt is for a class model"):
+        ga.tile_label(dim, tmp_path / "none", adapt=True, **OPTIONS)
+
+
 def embeddings(store):
     from geoalps.labeling.fitting import opened
 

@@ -199,7 +199,9 @@ def test_tiles_of_unknown_origin_are_not_taken_for_ours(label, undisturbed, tmp_
 def test_whoever_still_writes_for_a_killed_run_does_not_write_into_the_next_ones_store(tmp_path):
     grid = {"grid": {"shape": [40, 40], "size": 20, "margin": 4}, "scene": {}, "segmenter": {}}
     late = Store.create(tmp_path, {**grid, "gate": 0.3})
-    record = TileRecord(Segments.empty(), np.zeros((0, 0), np.float32), np.zeros((0, 3), np.uint8), np.ones((24, 24), bool))
+    record = TileRecord(
+        Segments.empty(), np.zeros((0, 0), np.float32), np.zeros((0, 3), np.uint8), np.ones((24, 24), bool)
+    )
     store = Store.create(tmp_path, {**grid, "gate": 0.5}, overwrite=True)
     with pytest.raises(StoreError, match="started over"):
         late.write(late.grid[0, 0], record)

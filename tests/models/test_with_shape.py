@@ -452,8 +452,6 @@ def test_the_command_refuses_in_one_line(scene, tmp_path, command, args, says):
     shell = Shell()
     done = shell("-q", command, scene.path, "-o", tmp_path / "out", "--with-shape", *args)
     shell.close()
-    if command == "segment" and "seed" in says:
-        says = "has no option 'seed'"
     assert done.code == 1
     assert done.err.count("\n") == 1
     assert says in done.err
