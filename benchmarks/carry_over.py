@@ -2,9 +2,11 @@
 
 python benchmarks/carry_over.py [--data DATA]
 
-On made pairs, B is another place in another light, in autumn, or both; of real scenes A is the left half, B the right
-one. Given is the mIoU against the truth of B (classes matched one to one, and by majority), mean over three seeds of
-the clustering, and what share of B's own fit the carried classes keep.
+On made pairs B is the same place in another light, in autumn, or both; or another place in another light. Of real
+scenes A is one half and B the other. Given is the mIoU against the truth of B, classes matched one to one and by
+majority, mean over three seeds of the clustering, for B's own fit, for A's class model as it is, and for that model
+adapted to B (--adapt), with the share of B's own fit that is kept. Last, what a user gets who named A's classes by A's
+truth: the mIoU under those names, as a share of naming B's own classes by B's truth.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +24,7 @@ from rasterio.windows import Window
 
 import geoalps as ga
 from geoalps.io.sample import write_sample
-from geoalps.labeling.scenes import segment_scenes
-from geoalps.labeling.scores import dense, majority, one_to_one
+from geoalps.labeling.scores import majority, matching, one_to_one
 from geoalps.sample import CLASSES, SampleScene
 
 SEEDS = range(3)
@@ -56,8 +58,7 @@ def both(image: Image, classes: NDArray[np.uint8]) -> Image:
     return darker(autumn(image, classes), classes)
 
 
-CHANGES: dict[str, Callable[[Image, NDArray[np.uint8]], Image] | None] = {
-    "another place": None,
+CHANGES: dict[str, Callable[[Image, NDArray[np.uint8]], Image]] = {
     "darker, warmer": darker,
     "haze": hazy,
     "autumn": autumn,
@@ -65,30 +66,52 @@ CHANGES: dict[str, Callable[[Image, NDArray[np.uint8]], Image] | None] = {
 }
 
 
-def made_pairs(work: Path) -> Iterator[tuple[str, Path, Path, Path, int | None]]:
-    """(name, A, B, truth of B, value of it that is no class)."""
-    for place in (1, 2):
-        first, second = work / f"a{place}.tif", work / f"b{place}.tif"
-        write_sample(first, SampleScene((SIDE, SIDE), seed=place), truth=False)
-        write_sample(second, SampleScene((SIDE, SIDE), seed=100 + place), truth=True)
-        truth = second.with_name(f"b{place}_class.tif")
-        with rasterio.open(second) as file, rasterio.open(truth) as labels:
+@dataclass(frozen=True)
+class Pair:
+    """Two scenes with truth."""
+
+    group: str
+    title: str
+    first: Path
+    second: Path
+    first_truth: Path
+    second_truth: Path
+    ignored: int | None = None
+    """Value of the truth that is no class."""
+
+
+def made_pairs(work: Path) -> Iterator[Pair]:
+    """Places in another light and season; and other places."""
+    for place in (1, 2, 3):
+        one, truth = made(work / f"a{place}.tif", 20 + place)
+        with rasterio.open(one) as file, rasterio.open(truth) as labels:
             image, classes, profile = file.read(), labels.read(1), file.profile
-        for name, change in CHANGES.items():
-            target = work / f"b{place}_{name.replace(', ', '_').replace(' ', '_')}.tif"
-            seen = image if change is None else change(image.transpose(1, 2, 0).astype(np.float32), classes)
-            with rasterio.open(target, "w", **profile) as file:
-                file.write(image if change is None else np.clip(seen, 0, 255).astype(np.uint8).transpose(2, 0, 1))
-            yield f"made {place}: {name}", first, target, truth, None
+        for number, (name, change) in enumerate(CHANGES.items()):
+            other = work / f"a{place}_{number}.tif"
+            seen = change(image.transpose(1, 2, 0).astype(np.float32), classes)
+            with rasterio.open(other, "w", **profile) as file:
+                file.write(np.clip(seen, 0, 255).astype(np.uint8).transpose(2, 0, 1))
+            yield Pair("the same place", f"place {place}: {name}", one, other, truth, truth)
+        other, other_truth = made(work / f"b{place}.tif", 120 + place)
+        yield Pair("another place", f"place {place}: another", one, other, truth, other_truth)
 
 
-def real_pairs(data: Path, work: Path) -> Iterator[tuple[str, Path, Path, Path, int | None]]:
-    """The same of real scenes, cut in two."""
+def made(path: Path, seed: int) -> tuple[Path, Path]:
+    """A made scene and its truth."""
+    write_sample(path, SampleScene((SIDE, SIDE), seed=seed), truth=True)
+    return path, path.with_name(f"{path.stem}_class.tif")
+
+
+def real_pairs(data: Path, work: Path) -> Iterator[Pair]:
+    """Real scenes cut in two, either half first."""
     for name, ignored in REAL.items():
         source = data / "mosaics" / f"{name}.tif"
+        truth = source.with_name(f"{name}_class.tif")
         halves = [cut(source, work / f"{name}_{side}.tif", side) for side in (0, 1)]
-        truth = cut(source.with_name(f"{name}_class.tif"), work / f"{name}_truth.tif", 1)
-        yield f"{name}, halves", halves[0], halves[1], truth, ignored
+        truths = [cut(truth, work / f"{name}_truth_{side}.tif", side) for side in (0, 1)]
+        for one, other in ((0, 1), (1, 0)):
+            title = f"{name}, {('left', 'right')[one]} to {('left', 'right')[other]}"
+            yield Pair("real halves", title, halves[one], halves[other], truths[one], truths[other], ignored)
 
 
 def cut(source: Path, target: Path, side: int) -> Path:
@@ -107,32 +130,73 @@ def cut(source: Path, target: Path, side: int) -> Path:
     return target
 
 
-def score(product: ga.Product, truth: Path, ignored: int | None) -> tuple[float, float]:
-    """MIoU one to one and by majority."""
+def table(product: ga.Product, truth: Path, kinds: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(k + 1, kinds) pixels by class, the last row uncovered, and true class."""
     with rasterio.open(product.path / "labels.tif") as file:
-        labels = file.read(1)
+        labels = file.read(1).astype(np.int64)
     with rasterio.open(truth) as file:
-        classes, nodata = file.read(1), file.nodata
-    known = ~np.isin(classes, [value for value in (ignored, nodata) if value is not None])
-    pairs, counts = np.unique(np.stack([labels[known], classes[known]]), axis=1, return_counts=True)
-    clusters, _, table = dense(*pairs.astype(np.int64), counts)
-    void = clusters == 255
-    return one_to_one(table, void).mean_iou, majority(table, void).mean_iou
+        classes = file.read(1)
+    known, k = np.isin(classes, kinds), product.run()["n_classes"]
+    rows = np.minimum(labels[known], k) * len(kinds) + np.searchsorted(kinds, classes[known])
+    return np.bincount(rows, minlength=(k + 1) * len(kinds)).reshape(k + 1, len(kinds))
 
 
-def carried(first: Path, second: Path, truth: Path, ignored: int | None, k: int, work: Path) -> NDArray[np.float64]:
-    """(seeds, 2, 2) of B's own fit and of A's model: one to one, majority; and the mean drift of the latter."""
-    own = ga.segment(first, path=work / "first", overwrite=True)
-    alone = ga.segment(second, path=work / "second", overwrite=True)
+def kinds_of(pair: Pair) -> NDArray[np.int64]:
+    """True classes of either scene."""
     found = []
+    for truth in (pair.first_truth, pair.second_truth):
+        with rasterio.open(truth) as file:
+            found.append(
+                np.setdiff1d(np.unique(file.read(1)), [v for v in (pair.ignored, file.nodata) if v is not None])
+            )
+    return np.union1d(*found).astype(np.int64)
+
+
+def figures(counts: NDArray[np.int64], names: NDArray[np.int64]) -> tuple[float, float, float]:
+    """MIoU one to one, by majority, and under given names; of the kinds that B has."""
+    there = counts.sum(0) > 0
+    void = np.arange(len(counts)) == len(counts) - 1
+    mine = counts[:, there]
+    column = np.full(len(there) + 1, -1)
+    column[:-1][there] = np.arange(there.sum())
+    named = matching(mine, column[names])
+    return one_to_one(mine, void).mean_iou, majority(mine, void).mean_iou, named.mean_iou
+
+
+def carried(pair: Pair, k: int, work: Path) -> NDArray[np.float64]:
+    """(seeds, 3, 3) of B's own fit, A's model, A's model adapted: one to one, majority, by A's names."""
+    first = ga.segment(pair.first, path=work / "first", overwrite=True)
+    second = ga.segment(pair.second, path=work / "second", overwrite=True)
+    found, kinds = [], kinds_of(pair)
+
+    def counted(store: ga.Store, model: ga.ClassModel, truth: Path) -> NDArray[np.int64]:
+        """Pixels by class and truth of a product."""
+        return table(ga.label(store, model, work / "product", overwrite=True), truth, kinds)
+
     for seed in SEEDS:
-        model = ga.fit_classes(own, k, seed=seed)
-        (as_first,) = segment_scenes([second], [work / "as first"], class_model=model, overwrite=True)
-        pairs = ((alone, ga.fit_classes(alone, k, seed=seed)), (as_first, model))
-        found.append(
-            [score(ga.label(store, by, work / "product", overwrite=True), truth, ignored) for store, by in pairs]
-        )
+        model = ga.fit_classes(first, k, seed=seed)
+        (alike,) = ga.segment_scenes([pair.second], [work / "alike"], class_model=model, overwrite=True)
+        names = counted(first, model, pair.first_truth)
+        own = counted(second, ga.fit_classes(second, k, seed=seed), pair.second_truth)
+        as_it_is = counted(alike, model, pair.second_truth)
+        adapted = counted(alike, ga.adapt_classes(model, alike), pair.second_truth)
+        found.append([figures(own, called(own)), figures(as_it_is, called(names)), figures(adapted, called(names))])
     return np.array(found)
+
+
+def called(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(k + 1,) the commonest kind of every class; -1 for what is uncovered and for classes without a pixel."""
+    names = np.where(counts.sum(1) > 0, counts.argmax(1), -1)
+    names[-1] = -1
+    return names
+
+
+def row(title: str, k: int, mean: NDArray[np.float64], kept: NDArray[np.float64]) -> str:
+    """Of the table."""
+    cells = [" / ".join(f"{value:.3f}" for value in part[:2]) for part in mean]
+    shares = [" / ".join(f"{value:.2f}" for value in part[:2]) for part in kept]
+    names = " / ".join(f"{part[2]:.2f}" for part in kept)
+    return f"| {title} | {k} | {cells[0]} | {cells[1]} | {shares[0]} | {cells[2]} | {shares[1]} | {names} |"
 
 
 def main() -> None:
@@ -141,16 +205,21 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="holds mosaics/; without it, the made pairs alone")
     parser.add_argument("-k", type=int, nargs="*", default=[8, 16])
     given = parser.parse_args()
-    print("| A to B | k | B's own fit, one-to-one / majority | A's model | kept |", "|" + " --- |" * 5, sep="\n")
+    print(
+        "| A to B | k | B's own fit | A's model | kept | A's model, adapted | kept | names kept: as it is / adapted |"
+    )
+    print("|" + " --- |" * 8)
+    groups: dict[tuple[str, int], list[NDArray[np.float64]]] = {}
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        pairs = [*made_pairs(work), *(real_pairs(given.data, work) if given.data else [])]
-        for title, first, second, truth, ignored in pairs:
+        for pair in [*made_pairs(work), *(real_pairs(given.data, work) if given.data else [])]:
             for k in given.k:
-                mean = carried(first, second, truth, ignored, k, work).mean(0)
-                kept = mean[1] / mean[0]
-                cells = [f"{one:.3f} / {many:.3f}" for one, many in mean]
-                print(f"| {title} | {k} | {cells[0]} | {cells[1]} | {kept[0]:.2f} / {kept[1]:.2f} |", flush=True)
+                mean = carried(pair, k, work).mean(0)
+                groups.setdefault((pair.group, k), []).append(mean)
+                print(row(pair.title, k, mean, mean[1:] / mean[0]), flush=True)
+    for (group, k), found in groups.items():
+        kept = np.array([mean[1:] / mean[0] for mean in found])
+        print(row(f"**{group}, mean of {len(found)}**", k, np.mean(found, 0), kept.mean(0)))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """How many classes: does the recommendation come near the true number on made scenes?
 
-python benchmarks/class_count.py [--development] [--work DIR] [--without-network]
+python benchmarks/class_count.py [--development] [--all-objects] [--work DIR] [--without-network]
 
 A made scene is a mosaic of patches, 2048 pixels a side, of kinds that a person could count: a third of them share
 their colour with another kind and differ by texture. Kinds vary from patch to patch, cover shares of the scene that
 differ, and lie under uneven light and noise. Each scene goes through `geoalps.segment` with regions and tiles of 512
-pixels, and every method gets the same z-scored embeddings of its objects. `--development` takes the settings and seeds
+pixels, and every method gets the same z-scored embeddings of its objects, small ones left out by their areas as
+`suggest` does it, or with `--all-objects` of all. `--development` takes the settings and seeds
 on which the mixture's treatment was chosen. With --work what was segmented is kept, and used again. One thread.
 """
 
@@ -32,9 +33,11 @@ from scipy.spatial import cKDTree  # noqa: E402
 from skimage.color import lab2rgb, rgb2lab  # noqa: E402
 
 import geoalps as ga  # noqa: E402
-from geoalps.labeling.class_count import suggest  # noqa: E402
+from geoalps.io.store import Store  # noqa: E402
+from geoalps.labeling.class_count import suggest, telling  # noqa: E402
 from geoalps.labeling.fitting import sampled  # noqa: E402
 from geoalps.labeling.mixture import count_components  # noqa: E402
+from geoalps.models.descriptors import NAMES  # noqa: E402
 
 Values = NDArray[np.float32]
 Map = NDArray[np.float64]
@@ -134,7 +137,7 @@ def made_scene(setting: Setting, seed: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.clip(rgb, 0, 255).astype(np.uint8).transpose(2, 0, 1))
 
 
-def sample(setting: Setting, seed: int, work: Path) -> Values:
+def sample(setting: Setting, seed: int, work: Path, every: bool) -> Values:
     """(n, channels) z-scored embeddings of the objects of a made scene."""
     folder = work / f"{setting.classes}_{seed}"
     kept = folder / "sample.npy"
@@ -148,7 +151,11 @@ def sample(setting: Setting, seed: int, work: Path) -> Values:
         grid = ga.TileGrid(scene.shape, size=512, margin=96)
         store = ga.segment(scene, grid, segmenter="regions", path=folder / "store", threads=1)
         np.save(kept, sampled([store], "zscore"))
-    return np.asarray(np.load(kept), np.float32)
+    values = np.asarray(np.load(kept), np.float32)
+    if every:
+        return values
+    raw = sampled([Store.open(folder / "store")], "none")
+    return values[telling(2.0 ** raw[:, NAMES.index("log_area")].astype(np.float64))]
 
 
 def sklearn_components(values: Values, seed: int) -> int:
@@ -174,9 +181,9 @@ def methods(network: bool) -> dict[str, Callable[[Values, int], Sequence[int]]]:
     return found
 
 
-def of_scene(setting: Setting, seed: int, work: Path, network: bool) -> dict[str, tuple[int, float]]:
+def of_scene(setting: Setting, seed: int, work: Path, network: bool, every: bool) -> dict[str, tuple[int, float]]:
     """What every method finds on one scene, and the seconds that it took."""
-    values, found = sample(setting, seed, work), {}
+    values, found = sample(setting, seed, work, every), {}
     for method, count in methods(network).items():
         start = time.perf_counter()
         counts = sorted(count(values, 0))
@@ -192,9 +199,9 @@ def of_scene(setting: Setting, seed: int, work: Path, network: bool) -> dict[str
     return found
 
 
-def report(settings: Sequence[Setting], seeds: Sequence[int], work: Path, network: bool) -> None:
+def report(settings: Sequence[Setting], seeds: Sequence[int], work: Path, network: bool, every: bool) -> None:
     """The table."""
-    found = {setting: [of_scene(setting, seed, work, network) for seed in seeds] for setting in settings}
+    found = {setting: [of_scene(setting, seed, work, network, every) for seed in seeds] for setting in settings}
     names = list(found[settings[0]][0])
     print(f"\n| true k | patch, noise, imbalance | {' | '.join(names)} |\n|{' --- |' * (len(names) + 2)}")
     for setting, scenes in found.items():
@@ -220,12 +227,13 @@ def main() -> None:
     """See the module's docstring."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--development", action="store_true", help="other numbers of classes, other seeds")
+    parser.add_argument("--all-objects", action="store_true", help="small ones, too")
     parser.add_argument("--work", type=Path, help="keep what was segmented here, and use it again")
     parser.add_argument("--without-network", action="store_true")
     given = parser.parse_args()
     settings, seeds = DEVELOPMENT if given.development else FINAL
     with tempfile.TemporaryDirectory() as folder:
-        report(settings, seeds, given.work or Path(folder), not given.without_network)
+        report(settings, seeds, given.work or Path(folder), not given.without_network, given.all_objects)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from types import TracebackType
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -35,8 +36,37 @@ WHAT = {
 """What the steps of a stage are."""
 
 
+class Progress(Protocol):
+    """Hears of the work: ``start`` of a stage with its number of steps, ``advance`` for each, ``tell`` in between."""
+
+    def start(self, stage: str, total: int) -> None:
+        """A stage of ``total`` steps begins."""
+        ...
+
+    def advance(self, steps: int = 1) -> None:
+        """So many steps are done."""
+        ...
+
+    def tell(self, text: str) -> None:
+        """Something the user should know: that work is there already and not done again."""
+        ...
+
+
+class Silence:
+    """A progress that tells nobody."""
+
+    def start(self, stage: str, total: int) -> None:
+        """Nothing."""
+
+    def advance(self, steps: int = 1) -> None:
+        """Nothing."""
+
+    def tell(self, text: str) -> None:
+        """Nothing."""
+
+
 class Bars:
-    """A bar a stage on a terminal; see :class:`geoalps.labeling.tasks.Progress`."""
+    """A bar a stage on a terminal; see :class:`Progress`."""
 
     def __init__(self, console: Console) -> None:
         self._bars = RichProgress(

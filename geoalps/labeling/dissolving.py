@@ -19,8 +19,8 @@ from geoalps.io.sampling import CellAreas
 from geoalps.io.style import ClassRow
 from geoalps.labeling.outlining import outline, read_polygons
 from geoalps.labeling.painting import Painted
-from geoalps.labeling.tasks import Silence
 from geoalps.labeling.workers import working
+from geoalps.progress import Silence
 
 READ_AT_ONCE = 1024
 """Side in pixels of the windows in which the raster is read."""

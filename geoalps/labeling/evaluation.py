@@ -27,7 +27,7 @@ from geoalps.io.truth import Truth, open_truth
 from geoalps.labeling import scores
 from geoalps.labeling.scores import InstanceMatches, Matching, Recall
 from geoalps.labeling.tallying import RADIUS, Tally, kept, listed, refuse_unknown, tally
-from geoalps.labeling.tasks import Progress
+from geoalps.progress import Progress
 
 __all__ = ["RADIUS", "WINDOW", "Cluster", "Evaluation", "ObjectScores", "TrueClass", "evaluate", "evaluation_of"]
 

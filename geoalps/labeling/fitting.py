@@ -19,8 +19,8 @@ from geoalps.labeling.class_model import ClassModel, entries
 from geoalps.labeling.kmeans import OnlineKMeans
 from geoalps.labeling.normalisation import Normalisation
 from geoalps.labeling.objects import Embeddings, ObjectEmbeddings, stitch_store
-from geoalps.labeling.tasks import Progress, Silence
 from geoalps.labeling.workers import WorkersLike
+from geoalps.progress import Progress, Silence
 
 SAMPLE = 20_000
 """Objects, from all tiles, on which the centres are seeded."""

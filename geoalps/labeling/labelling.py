@@ -27,7 +27,8 @@ from geoalps.labeling.objects import ObjectEmbeddings, stitch_store
 from geoalps.labeling.outlining import read_polygons
 from geoalps.labeling.painting import Labelling, Painted, paint_store
 from geoalps.labeling.seams import Objects
-from geoalps.labeling.tasks import Progress, Silence, Workers
+from geoalps.labeling.tasks import Workers
+from geoalps.progress import Progress, Silence
 
 PACKAGES = ("dask", "numpy", "pyogrio", "rasterio", "scikit-image", "scipy", "shapely", "torch")
 

@@ -28,10 +28,12 @@ from geoalps.io.truth import UNKNOWN, Truth, open_truth
 from geoalps.labeling.class_model import ClassModel
 from geoalps.labeling.evaluation import WINDOW
 from geoalps.labeling.scores import PairCounts
-from geoalps.labeling.tasks import Progress, Silence
+from geoalps.progress import Progress, Silence
 
 Areas = Mapping[tuple[int, int], float]
 """Square metres (pixels without a CRS) by class id and class value of the labels."""
+NEARLY = 5e-4
+"""By which a share may miss what is asked: pixels of one map differ a little in area, yet 3 points of 5 are 0.6."""
 
 
 @dataclass(frozen=True)
@@ -92,15 +94,15 @@ def name_from(
 ) -> Naming:
     """Propose names for the classes of a product; nothing is changed.
 
-    A class is named after the label that has most of its labelled area; one without evidence keeps its name. Classes of one name are merged into the one with the most evidence.
+    A class is named after the label that has most of its labelled area; one without evidence keeps its name. Classes of
+    one name are merged into the one with the most evidence.
 
     Args:
         product: or its directory.
         labels: a file of polygons or points, in any reference system; see :func:`geoalps.io.truth.open_truth`.
         field: text or whole numbers: the label of each.
         layer: of a file with several.
-        min_share: least share of the labelled area that names a class, 0..1; to a thousandth, as pixels of one map
-            differ a little in area, and three points of five are to be 0.6.
+        min_share: least share of the labelled area that names a class, 0..1, give or take NEARLY.
         keep_apart: number classes of one name (``water``, ``water 2``) and merge none.
         progress: hears of every window.
 
@@ -168,7 +170,7 @@ def _weighed(entry: ClassEntry, votes: Mapping[str, float], places: int, min_sha
     return Evidence(
         class_id=entry.class_id,
         before=entry.class_name,
-        proposed=order[0] if order and round(share, 3) >= min_share else None,
+        proposed=order[0] if order and share >= min_share - NEARLY else None,
         share=share,
         area_m2=total,
         places=places,

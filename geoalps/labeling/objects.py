@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from geoalps.grid import Tile
 from geoalps.io.store import UNREADABLE, Store, appearing, remove
 from geoalps.labeling.seams import Matches, Objects, Sight, forward_neighbours, match, stitch
-from geoalps.labeling.tasks import InOrder, Progress, Silence, Stage
+from geoalps.labeling.tasks import InOrder, Stage
 from geoalps.labeling.workers import WorkersLike, working
+from geoalps.progress import Progress, Silence
 
 Embeddings = NDArray[np.float32]
 SEAMS, JOINED = "seams.npz", "joined.npy"

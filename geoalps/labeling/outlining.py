@@ -19,7 +19,8 @@ from geoalps.grid import Tile, TileGrid
 from geoalps.io.polygons import Geometries, Joiner, Traced, simplify_coverage, to_map, trace_window
 from geoalps.io.rasters import Georeference
 from geoalps.io.store import appearing, remove
-from geoalps.labeling.tasks import InOrder, Progress, Stage, Workers
+from geoalps.labeling.tasks import InOrder, Stage, Workers
+from geoalps.progress import Progress
 
 if TYPE_CHECKING:
     from geoalps.labeling.painting import Painted

@@ -26,7 +26,8 @@ from geoalps.labeling.outlining import outline
 from geoalps.labeling.paint import FRAME, Shapes, paint
 from geoalps.labeling.seam_index import seam_index
 from geoalps.labeling.seams import Objects
-from geoalps.labeling.tasks import InOrder, Progress, Stage, Workers
+from geoalps.labeling.tasks import InOrder, Stage, Workers
+from geoalps.progress import Progress
 
 COUNTED = "objects.npz"
 SLIVER = 24

@@ -24,7 +24,7 @@ from geoalps.labeling.dissolving import write_dissolved
 from geoalps.labeling.fitting import split
 from geoalps.labeling.labelling import class_rows, colour_table, label_values
 from geoalps.labeling.objects import ObjectEmbeddings, stitch_store
-from geoalps.labeling.tasks import Progress, Silence
+from geoalps.progress import Progress, Silence
 
 KEPT = ("objects.tif",)
 """Files of a product that no class changes."""

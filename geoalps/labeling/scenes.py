@@ -33,9 +33,9 @@ from geoalps.labeling.stages import (
     default_output,
     segment,
 )
-from geoalps.labeling.tasks import Progress
 from geoalps.labeling.workers import WorkersLike, working
 from geoalps.plugins import load_encoder, load_segmenter, refuse_twice
+from geoalps.progress import Progress
 from geoalps.protocols import Encoder, Segmenter
 
 

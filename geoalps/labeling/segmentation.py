@@ -18,8 +18,9 @@ from geoalps.io.stretch import Stretch
 from geoalps.labeling.pool import mean_colours, pool
 from geoalps.labeling.seams import Sight
 from geoalps.labeling.spectra import Spectra
-from geoalps.labeling.tasks import Progress, Stage, Workers
+from geoalps.labeling.tasks import Stage, Workers
 from geoalps.plugins import Describing, check_description, check_map, check_result, refuse_twice
+from geoalps.progress import Progress
 from geoalps.protocols import Adaptive, Bands, Encoder, MultiBand, PooledEmbeddings, Segmenter
 from geoalps.segments import Segments
 

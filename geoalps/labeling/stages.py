@@ -28,9 +28,9 @@ from geoalps.labeling.labelling import write_product
 from geoalps.labeling.painting import Labelling
 from geoalps.labeling.segmentation import TileSegmentation, adapt, naming_tile, segment_tiles
 from geoalps.labeling.spectra import Spectra
-from geoalps.labeling.tasks import Progress, Silence
 from geoalps.labeling.workers import WorkersLike, working
 from geoalps.plugins import load_encoder, load_segmenter, refuse_twice
+from geoalps.progress import Progress, Silence
 from geoalps.protocols import Encoder, Segmenter
 
 if TYPE_CHECKING:

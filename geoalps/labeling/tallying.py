@@ -18,7 +18,7 @@ from geoalps.errors import OptionError
 from geoalps.grid import TileGrid, Window
 from geoalps.io.truth import UNKNOWN, Truth
 from geoalps.labeling.scores import PairCounts
-from geoalps.labeling.tasks import Progress, Silence
+from geoalps.progress import Progress, Silence
 
 RADIUS = 2
 """Pixels by which a border may be off."""

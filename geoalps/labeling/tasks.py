@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from geoalps.errors import GeoalpsError, SceneError
+from geoalps.progress import Progress
 
 
 class Item(Protocol):
@@ -26,35 +27,6 @@ class Item(Protocol):
 
 Piece = TypeVar("Piece", bound=Item)
 Result = TypeVar("Result")
-
-
-class Progress(Protocol):
-    """Hears of the work: ``start`` of a stage with its number of steps, ``advance`` for each, ``tell`` in between."""
-
-    def start(self, stage: str, total: int) -> None:
-        """A stage of ``total`` steps begins."""
-        ...
-
-    def advance(self, steps: int = 1) -> None:
-        """So many steps are done."""
-        ...
-
-    def tell(self, text: str) -> None:
-        """Something the user should know: that work is there already and not done again."""
-        ...
-
-
-class Silence:
-    """A progress that tells nobody."""
-
-    def start(self, stage: str, total: int) -> None:
-        """Nothing."""
-
-    def advance(self, steps: int = 1) -> None:
-        """Nothing."""
-
-    def tell(self, text: str) -> None:
-        """Nothing."""
 
 
 @dataclass(frozen=True, eq=False)

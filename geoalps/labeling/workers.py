@@ -33,7 +33,8 @@ from dask.delayed import delayed
 from threadpoolctl import threadpool_limits
 
 from geoalps.errors import GeoalpsError, GeoalpsWarning, OptionError, WorkerError
-from geoalps.labeling.tasks import Piece, Progress, Result, Stage, Workers, hopeless
+from geoalps.labeling.tasks import Piece, Result, Stage, Workers, hopeless
+from geoalps.progress import Progress
 
 if TYPE_CHECKING:
     from distributed import Client

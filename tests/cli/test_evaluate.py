@@ -108,6 +108,7 @@ def test_a_dry_run_shows_the_evidence_and_changes_nothing(geoalps, labelled):
     assert done.code == 0, done.err
     assert "water (into 0)" in done.out
     assert "class 3 (kept)" in done.out
+    assert "m2" in done.out
     assert "nothing is changed" in done.err
     assert {file.name: file.read_bytes() for file in out.iterdir() if file.is_file()} == before
 

@@ -179,3 +179,27 @@ def test_a_plot_that_cannot_be_is_refused(tmp_path, name, text):
     with pytest.raises(OptionError, match=text):
         suggest(kinds(3), largest=3).plot(tmp_path / name)
     assert not list(tmp_path.iterdir())
+
+
+def test_small_objects_are_not_counted_when_areas_are_known():
+    x, asked = kinds(3), []
+
+    def mixture(values, seed):
+        asked.append(values)
+        return (3,)
+
+    areas = np.where(np.arange(len(x)) % 2 == 0, 100.0, 9.0)
+    assert suggest(x, largest=4, mixture=mixture, areas=areas).objects == len(x)
+    assert np.array_equal(asked[0], x[::2])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_large_is_measured_by_what_covers_half(seed):
+    areas = np.random.default_rng(seed).lognormal(3, 2, 300)
+    half = min(a for a in areas if areas[areas <= a].sum() >= areas.sum() / 2)
+    assert np.array_equal(class_count.telling(areas), areas >= 0.1 * half)
+
+
+def test_areas_of_other_objects_are_refused():
+    with pytest.raises(OptionError, match="each object has one"):
+        suggest(kinds(3), areas=np.ones(4))

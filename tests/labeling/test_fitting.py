@@ -7,7 +7,7 @@ import pytest
 
 from geoalps.grid import TileGrid
 from geoalps.labeling import fitting
-from geoalps.labeling.fitting import _moments, Population, _sample
+from geoalps.labeling.fitting import Population, _moments, _sample
 from geoalps.labeling.kmeans import OnlineKMeans
 
 GRID = TileGrid((64, 48), 16, 0)

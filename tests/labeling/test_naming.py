@@ -4,6 +4,7 @@ import json
 
 import geopandas
 import numpy as np
+import pyproj
 import pytest
 import rasterio
 import shapely
@@ -67,8 +68,18 @@ def places(path, *labelled, crs=PLACE["crs"]):
     return path
 
 
+def nearly(share):
+    """On the map's own ground a pixel is as large as the next one, but for the ellipsoid."""
+    return pytest.approx(share, rel=1e-4)
+
+
+def metres(pixels):
+    """Square metres of pixels: on the central meridian a map of this kind is too small by .9996 on each side."""
+    return pytest.approx(pixels * 4 / 0.9996**2, rel=1e-5)
+
+
 @pytest.mark.parametrize("crs", [32633, 4326])
-def test_a_class_is_named_after_most_of_its_labelled_pixels(tmp_path, monkeypatch, crs):
+def test_a_class_is_named_after_most_of_its_labelled_area(tmp_path, monkeypatch, crs):
     out = product_of(tmp_path / "out", monkeypatch, ["class 0", "class 1", "old", "class 3"])
     labels = places(
         tmp_path / "t.gpkg",
@@ -79,17 +90,54 @@ def test_a_class_is_named_after_most_of_its_labelled_pixels(tmp_path, monkeypatc
     )  # fmt: skip
     found = name_from(out, labels, "what")
     assert found.evidence == (
-        Evidence(0, "class 0", "water", 1.0, 150, 2, None, 0.0),
-        Evidence(1, "class 1", "grass", 120 / 201, 201, 3, "water", 80 / 201),
+        Evidence(0, "class 0", "water", 1.0, metres(150), 2, None, 0.0),
+        Evidence(1, "class 1", "grass", nearly(120 / 201), metres(201), 3, "water", nearly(80 / 201)),
         Evidence(2, "old", None, pytest.approx(float("nan"), nan_ok=True), 0, 0, None, 0.0),
-        Evidence(3, "class 3", "tree", 2 / 3, 3, 3, "road", 1 / 3),
+        Evidence(3, "class 3", "tree", nearly(2 / 3), metres(3), 3, "road", nearly(1 / 3)),
     )
     assert [(entry.class_id, entry.class_name, entry.colour, entry.merge_into) for entry in found.entries] == [
         (0, "water", "#000000", None), (1, "grass", "#000001", None), (2, "old", "#000002", None),
         (3, "tree", "#000003", None),
     ]  # fmt: skip
-    assert found.unused == {"road": 1}
+    assert (found.unused, found.unit) == ({"road": metres(1)}, "m2")
     assert json.loads(json.dumps(found.to_json(), allow_nan=False))["evidence"][2]["share"] is None
+
+
+def test_on_a_grid_of_degrees_a_pixel_weighs_its_area(tmp_path, monkeypatch):
+    monkeypatch.setattr(naming, "WINDOW", 16)
+    degrees = {"crs": CRS.from_epsg(4326), "transform": from_origin(10, 80, 2, 2)}
+    out = product_of(tmp_path / "out", monkeypatch, ["class 0", "class 1"], **degrees)
+    # 84 pixels far north, and 60 that are larger
+    boxes = {"north": (14, 66, 38, 80), "south": (14, 22, 38, 32)}
+    shapes = [shapely.box(*bounds) for bounds in boxes.values()]
+    geopandas.GeoDataFrame({"what": list(boxes)}, geometry=shapes, crs=4326).to_file(tmp_path / "t.gpkg")
+    # a map that keeps areas, on which parallels and meridians are straight
+    equal = pyproj.Transformer.from_crs(4326, "+proj=cea +ellps=WGS84", always_xy=True)
+    corners = [equal.transform(west, south) + equal.transform(east, north) for west, south, east, north in
+               boxes.values()]  # fmt: skip
+    north, south = (shapely.box(*bounds).area for bounds in corners)
+    row = name_from(out, tmp_path / "t.gpkg", "what").evidence[0]
+    assert (row.proposed, row.runner_up, row.places) == ("south", "north", 2)
+    assert row.area_m2 == pytest.approx(north + south, rel=1e-3)
+    assert row.share == pytest.approx(south / (north + south), rel=1e-3)
+
+
+def test_without_a_reference_system_areas_are_pixels(tmp_path, monkeypatch):
+    out = product_of(tmp_path / "out", monkeypatch, ["class 0", "class 1"], crs=None)
+    table = geopandas.GeoDataFrame({"what": ["b", "a", "c"]}, geometry=[box(2, 3), box(8, 3), box(18, 1)], crs=None)
+    table.to_file(tmp_path / "t.gpkg")
+    found = name_from(out, tmp_path / "t.gpkg", "what")
+    assert found.evidence[0] == Evidence(0, "class 0", "a", 30 / 70, 70, 3, "b", 30 / 70)
+    assert (found.unused, found.unit) == ({"b": 30, "c": 10}, "pixels")
+
+
+def test_points_of_one_map_count_alike(tmp_path, monkeypatch):
+    out = product_of(tmp_path / "out", monkeypatch, ["a", "b"])
+    for which, name in enumerate(("west.gpkg", "east.gpkg")):  # whichever of the pixels are a little smaller
+        labels = ["water", "water", "water", "grass", "grass"][:: 1 - 2 * which]
+        path = places(tmp_path / name, *((label, point(col)) for col, label in enumerate(labels, 3)))
+        assert name_from(out, path, "what", min_share=0.6).entries[0].class_name == "water"
+        assert name_from(out, path, "what", min_share=0.61).entries[0].class_name == "a"
 
 
 def test_classes_of_one_name_are_merged_into_the_one_with_most_evidence(tmp_path, monkeypatch):
@@ -130,8 +178,8 @@ def test_too_little_evidence_names_nothing(tmp_path, monkeypatch):
     labels = places(tmp_path / "t.gpkg", ("water", point(3)), ("water", point(4)), ("grass", point(5)))
     found = name_from(out, labels, "what", min_share=0.7)
     assert [entry.class_name for entry in found.entries] == ["a", "b"]
-    assert (found.evidence[0].proposed, found.evidence[0].share) == (None, 2 / 3)
-    assert found.unused == {"water": 2, "grass": 1}
+    assert (found.evidence[0].proposed, found.evidence[0].share) == (None, nearly(2 / 3))
+    assert found.unused == {"water": metres(2), "grass": metres(1)}
     with pytest.raises(OptionError, match="min_share is 7; allowed is 0 to 1"):
         name_from(out, labels, "what", min_share=7)
 
@@ -159,9 +207,9 @@ def test_the_classes_proposed_always_make_a_table(data):
     rows = []
     for entry in before:
         proposed = data.draw(st.sampled_from([None, *NAMES]))
-        pixels = data.draw(st.integers(1, 3)) if proposed else 0
+        area = data.draw(st.integers(1, 3)) if proposed else 0
         if entry.merge_into is None:
-            rows.append(Evidence(entry.class_id, entry.class_name, proposed, 1.0, pixels, 1, None, 0.0))
+            rows.append(Evidence(entry.class_id, entry.class_name, proposed, 1.0, area, 1, None, 0.0))
     wanted = {row.class_id: row.proposed or row.before for row in rows}
     for keep_apart in (False, True):
         after = naming._entries(before, rows, keep_apart)

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from geoalps.errors import GeoalpsWarning, OptionError, SceneError, StoreError, WorkerError
 from geoalps.grid import Window
 from geoalps.io.scene import open_scene
-from geoalps.labeling.tasks import InOrder, Silence, Stage, hopeless
+from geoalps.labeling.tasks import InOrder, Stage, hopeless
 from geoalps.labeling.workers import Cluster, Threads, WorkerDied, working
+from geoalps.progress import Silence
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # other processes cannot import a test
 

@@ -15,8 +15,8 @@ from test_sam import CONFIG, tiny_sam
 
 import geoalps as ga
 from geoalps.errors import OptionError, PluginError, ProductError
-from geoalps.io.store import Store
 from geoalps.io.class_table import ClassEntry
+from geoalps.io.store import Store
 from geoalps.labeling.centres import Centres
 from geoalps.labeling.class_model import ClassModel
 from geoalps.labeling.normalisation import NORMALISATIONS, Normalisation

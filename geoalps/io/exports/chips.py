@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from geoalps.errors import OptionError, ProductError
 from geoalps.grid import Tile, TileGrid
-from geoalps.io.exports.listening import Listener
 from geoalps.io.exports.splits import check_shares, split_chips
 from geoalps.io.product import Product
 from geoalps.io.rasters import RasterReader
+from geoalps.progress import Progress
 
 ALL = "all"
 """Name of the only split where nothing is split."""
@@ -60,7 +60,7 @@ class Cutting:
         if not 0 <= self.min_cover <= 1:
             raise OptionError(f"the least cover is {self.min_cover}; allowed are shares from 0 to 1")
 
-    def cut(self, product: Product, listener: Listener) -> Mapping[str, list[Tile]]:
+    def cut(self, product: Product, listener: Progress) -> Mapping[str, list[Tile]]:
         """The chips of every split, in row-major order; ``all`` is the only split where nothing is split.
 
         Reads ``labels.tif`` once, a chip at a time.
@@ -78,7 +78,7 @@ class Cutting:
             return {ALL: kept}
         return split_chips(kept, self.split, self.block_chips, self.gap, self.seed)
 
-    def _covered(self, product: Product, listener: Listener) -> list[Tile]:
+    def _covered(self, product: Product, listener: Progress) -> list[Tile]:
         """Chips that are labelled enough, in row-major order."""
         with RasterReader(product.path / "objects.tif") as objects:
             grid = TileGrid(objects.shape, self.chip_size, 0)

@@ -25,12 +25,12 @@ from geoalps.grid import Tile
 from geoalps.io.exports.chips import ALL, Cutting, Legend, chip_name, padded
 from geoalps.io.exports.footprint import on_map
 from geoalps.io.exports.images import ChipImages, SceneGiven
-from geoalps.io.exports.listening import Listener, Nobody
 from geoalps.io.exports.rle import encode
 from geoalps.io.exports.sizes import count_pixels
 from geoalps.io.exports.target import mark, new_folder
 from geoalps.io.product import Product
 from geoalps.io.rasters import RasterReader
+from geoalps.progress import Progress, Silence
 
 
 def write_coco(
@@ -40,7 +40,7 @@ def write_coco(
     *,
     min_visible: float = 0.2,
     overwrite: bool = False,
-    progress: Listener | None = None,
+    progress: Progress | None = None,
     **cutting: Any,
 ) -> Path:
     """Write chips and their annotations.
@@ -67,7 +67,7 @@ def write_coco(
     """
     if not 0 <= min_visible < 1:
         raise OptionError(f"the least visible share is {min_visible}; allowed is 0 to below 1")
-    folder, listener, cut = Path(folder), progress or Nobody(), Cutting(**cutting)
+    folder, listener, cut = Path(folder), progress or Silence(), Cutting(**cutting)
     images = ChipImages.of(product, scene)
     with new_folder(folder, product, overwrite) as part:
         splits = cut.cut(product, listener)
@@ -105,7 +105,7 @@ class _Chips:
         pixels = count_pixels(objects)
         return cls(images, objects, labels, Legend.of(product), size, min_visible, pixels)
 
-    def write(self, folder: Path, split: str, chips: list[Tile], listener: Listener) -> int:
+    def write(self, folder: Path, split: str, chips: list[Tile], listener: Progress) -> int:
         """Images and annotations of one split; the number of its annotations."""
         before, first = self.annotations, self.written + 1
         name = "annotations" if split == ALL else f"annotations_{split}"
@@ -146,7 +146,7 @@ class _Chips:
             "transform": [place.a, place.b, x, place.d, place.e, y],
         }
 
-    def _annotated(self, folder: Path, chips: list[Tile], first: int, listener: Listener) -> Iterator[dict[str, Any]]:
+    def _annotated(self, folder: Path, chips: list[Tile], first: int, listener: Progress) -> Iterator[dict[str, Any]]:
         """Write the image of each chip; the annotations of one after the other."""
         for number, chip in enumerate(chips, first):
             path = folder / "images" / f"{chip_name(self.images.name, chip)}.png"

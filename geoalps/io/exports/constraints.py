@@ -30,11 +30,11 @@ from geoalps.errors import OptionError, ProductError
 from geoalps.grid import Tile, TileGrid, Window
 from geoalps.io.exports.chips import ALL, Cutting, chip_name, padded, write_png
 from geoalps.io.exports.images import ChipImages, SceneGiven
-from geoalps.io.exports.listening import Listener, Nobody
 from geoalps.io.exports.sizes import count_pixels
 from geoalps.io.exports.target import mark, new_folder
 from geoalps.io.product import Product
 from geoalps.io.rasters import CoreWriter, RasterReader, block_size, write_cog
+from geoalps.progress import Progress, Silence
 
 MIN_PIXELS, MOST = 50, 50
 """The limits of SAM_RS: the smallest object, and the number of objects of a chip."""
@@ -49,7 +49,7 @@ def write_constraints(
     *,
     min_pixels: int = MIN_PIXELS,
     overwrite: bool = False,
-    progress: Listener | None = None,
+    progress: Progress | None = None,
     window: int = _WINDOW,
 ) -> Path:
     """Write SGO and SGB of a whole scene: ``sgo.tif`` in the smallest integers that fit, and ``sgb.tif`` in uint8.
@@ -70,7 +70,7 @@ def write_constraints(
         ProductError: the directory is taken or cannot be written.
     """
     _check(min_pixels)
-    folder, listener = Path(folder), progress or Nobody()
+    folder, listener = Path(folder), progress or Silence()
     with new_folder(folder, product, overwrite) as part, RasterReader(product.path / "objects.tif") as objects:
         number = numbered(count_pixels(objects), min_pixels)
         grid = TileGrid(objects.shape, window, 0)
@@ -96,7 +96,7 @@ def write_constraint_chips(
     most: int = MOST,
     min_pixels: int = MIN_PIXELS,
     overwrite: bool = False,
-    progress: Listener | None = None,
+    progress: Progress | None = None,
     **cutting: Any,
 ) -> Path:
     """Write chips with SGO and SGB, as SAM_RS has them: every chip numbers its own objects, by their pixels in it.
@@ -124,7 +124,7 @@ def write_constraint_chips(
     _check(min_pixels)
     if not 1 <= most <= 65535:
         raise OptionError(f"at most {most} objects a chip is given; allowed are 1 to 65535")
-    folder, listener, cut = Path(folder), progress or Nobody(), Cutting(**cutting)
+    folder, listener, cut = Path(folder), progress or Silence(), Cutting(**cutting)
     images = ChipImages.of(product, scene)
     with new_folder(folder, product, overwrite) as part, RasterReader(product.path / "objects.tif") as objects:
         splits = cut.cut(product, listener)
@@ -147,7 +147,7 @@ class _Chips:
     most: int
     min_pixels: int
 
-    def write(self, folder: Path, split: str, chips: list[Tile], listener: Listener) -> None:
+    def write(self, folder: Path, split: str, chips: list[Tile], listener: Progress) -> None:
         """Images, SGO and SGB of one split; directly in ``img_dir`` and so on where nothing is split."""
         folders = [folder / name / split for name in ("img_dir", "sgo_dir", "sgb_dir")]
         for made in folders:
@@ -234,7 +234,7 @@ def _of_window(objects: RasterReader, number: NDArray[Any], window: Window) -> t
 
 
 def _check_written(
-    folder: Path, objects: RasterReader, number: NDArray[Any], grid: TileGrid, listener: Listener
+    folder: Path, objects: RasterReader, number: NDArray[Any], grid: TileGrid, listener: Progress
 ) -> None:
     """Read both rasters again: GDAL may take a full disk for a success. A ProductError when they are not whole."""
     try:

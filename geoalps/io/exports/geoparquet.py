@@ -17,9 +17,9 @@ import shapely
 from numpy.typing import NDArray
 
 from geoalps.errors import ProductError
-from geoalps.io.exports.listening import Listener, Nobody
 from geoalps.io.exports.target import new_file
 from geoalps.io.product import Product
+from geoalps.progress import Progress, Silence
 
 GEOMETRY, BBOX = "geometry", "bbox"
 """Columns: the polygons, and the box of each, by which a reader skips what lies elsewhere."""
@@ -34,7 +34,7 @@ def write_geoparquet(
     *,
     overwrite: bool = False,
     rows: int = _ROWS,
-    progress: Listener | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Write the layer ``objects`` of a product: every column there is, geometries as WKB, and their boxes.
 
@@ -53,7 +53,7 @@ def write_geoparquet(
     """
     import pyogrio
 
-    path, source, listener = Path(path), product.path / "labels.gpkg", progress or Nobody()
+    path, source, listener = Path(path), product.path / "labels.gpkg", progress or Silence()
     with new_file(path, product, overwrite) as part:
         try:
             total = int(pyogrio.read_info(source, layer="objects")["features"])
@@ -67,7 +67,7 @@ def write_geoparquet(
     return path
 
 
-def _copy(batches: Any, meta: dict[str, Any], part: Path, listener: Listener) -> int:
+def _copy(batches: Any, meta: dict[str, Any], part: Path, listener: Progress) -> int:
     """Write all batches and what is known of them at the end; the number of rows."""
     count, seen = 0, _Seen()
     schema = _schema(batches.schema, meta["geometry_name"])

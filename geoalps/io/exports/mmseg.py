@@ -24,11 +24,11 @@ from geoalps.errors import OptionError
 from geoalps.grid import Tile
 from geoalps.io.exports.chips import Cutting, Legend, chip_name, padded, write_png
 from geoalps.io.exports.images import ChipImages, SceneGiven
-from geoalps.io.exports.listening import Listener, Nobody
 from geoalps.io.exports.target import mark, new_folder
 from geoalps.io.product import Product
 from geoalps.io.rasters import RasterReader
 from geoalps.io.store import write_json
+from geoalps.progress import Progress, Silence
 
 UNCOVERED = 255
 """What mmsegmentation leaves out of losses and metrics."""
@@ -84,7 +84,7 @@ def write_mmseg(
     scene: SceneGiven = None,
     *,
     overwrite: bool = False,
-    progress: Listener | None = None,
+    progress: Progress | None = None,
     **cutting: Any,
 ) -> Path:
     """Write chips and label maps.
@@ -106,7 +106,7 @@ def write_mmseg(
         ProductError: the directory is taken or cannot be written.
         SceneError: the scene is not there, or another.
     """
-    folder, listener = Path(folder), progress or Nobody()
+    folder, listener = Path(folder), progress or Silence()
     cut = Cutting(**{"split": SPLIT, **{name: value for name, value in cutting.items() if value is not None}})
     legend = Legend.of(product)
     if len(legend) > UNCOVERED:
@@ -136,7 +136,7 @@ class _Chips:
     """(65536,) the number of every value of ``labels.tif``."""
     size: int
 
-    def write(self, folder: Path, split: str, chips: list[Tile], listener: Listener) -> None:
+    def write(self, folder: Path, split: str, chips: list[Tile], listener: Progress) -> None:
         """Images and label maps of one split."""
         image_dir, label_dir = (folder / name / split for name in ("img_dir", "ann_dir"))
         for made in (image_dir, label_dir):

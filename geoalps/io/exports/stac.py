@@ -18,11 +18,11 @@ import rasterio
 from geoalps.errors import GeoalpsWarning, OptionError, ProductError
 from geoalps.io.exports.chips import Legend
 from geoalps.io.exports.footprint import Footprint
-from geoalps.io.exports.listening import Listener, Nobody
 from geoalps.io.exports.target import new_file
 from geoalps.io.product import Product
 from geoalps.io.rasters import Georeference, quiet
 from geoalps.io.store import write_json
+from geoalps.progress import Progress, Silence
 
 EXTENSIONS = tuple(
     f"https://stac-extensions.github.io/{name}/schema.json"
@@ -53,7 +53,7 @@ def write_stac(
     item_id: str | None = None,
     when: str | None = None,
     overwrite: bool = False,
-    progress: Listener | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Write the STAC item of a product.
 
@@ -75,7 +75,7 @@ def write_stac(
         OptionError: ``when`` is no time, or ends before it begins.
         ProductError: the file exists or cannot be written, or a file of the product cannot be read.
     """
-    path, listener = Path(path), progress or Nobody()
+    path, listener = Path(path), progress or Silence()
     listener.start("stac", 1)
     content = stac_item(product, path, item_id, when)
     with new_file(path, product, overwrite) as part:
