@@ -37,7 +37,6 @@ from geoalps.io.store import Store  # noqa: E402
 from geoalps.labeling.class_count import suggest, telling  # noqa: E402
 from geoalps.labeling.fitting import sampled  # noqa: E402
 from geoalps.labeling.mixture import count_components  # noqa: E402
-from geoalps.models.descriptors import NAMES  # noqa: E402
 
 Values = NDArray[np.float32]
 Map = NDArray[np.float64]
@@ -69,7 +68,7 @@ class Setting:
 
 FINAL = (
     (Setting(4, 88, 3, 2), Setting(7, 56, 6, 6), Setting(10, 72, 3, 8), Setting(14, 56, 5, 4), Setting(20, 64, 2, 3)),
-    (1, 2, 3),
+    (11, 12, 13),
 )
 DEVELOPMENT = (
     (Setting(5, 72, 3, 2), Setting(8, 56, 6, 6), Setting(12, 64, 3, 8), Setting(16, 56, 5, 4), Setting(22, 64, 2, 3)),
@@ -140,7 +139,7 @@ def made_scene(setting: Setting, seed: int) -> NDArray[np.uint8]:
 def sample(setting: Setting, seed: int, work: Path, every: bool) -> Values:
     """(n, channels) z-scored embeddings of the objects of a made scene."""
     folder = work / f"{setting.classes}_{seed}"
-    kept = folder / "sample.npy"
+    kept = folder / "store" / "manifest.json"
     if not kept.exists():
         folder.mkdir(parents=True, exist_ok=True)
         place = {"crs": "EPSG:32633", "transform": Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000)}
@@ -149,13 +148,9 @@ def sample(setting: Setting, seed: int, work: Path, every: bool) -> Values:
             file.write(made_scene(setting, seed))
         scene = ga.open_scene(str(folder / "scene.tif"))
         grid = ga.TileGrid(scene.shape, size=512, margin=96)
-        store = ga.segment(scene, grid, segmenter="regions", path=folder / "store", threads=1)
-        np.save(kept, sampled([store], "zscore"))
-    values = np.asarray(np.load(kept), np.float32)
-    if every:
-        return values
-    raw = sampled([Store.open(folder / "store")], "none")
-    return values[telling(2.0 ** raw[:, NAMES.index("log_area")].astype(np.float64))]
+        ga.segment(scene, grid, segmenter="regions", path=folder / "store", threads=1)
+    values, areas = sampled([Store.open(folder / "store")], "zscore")
+    return values if every else values[telling(areas)]
 
 
 def sklearn_components(values: Values, seed: int) -> int:

@@ -25,6 +25,11 @@ and in steps::
     product = ga.label(store, model, "out/harbour")
     next_product = ga.tile_label("harbour_2026.tif", "out/2026", class_model=model)
 
+Pseudo-classes to a named map (``docs/classes.md``)::
+
+    ga.relabel(product, ga.read_class_table("names.csv", model.classes))
+    ga.evaluate(product, "land_cover.gpkg", field="class").to_json()
+
 Several scenes with the same classes, by four processes, or by the workers of a Dask cluster (``docs/cluster.md``)::
 
     products = ga.tile_label_scenes(["north.tif", "south.tif"], "out/towns", n_classes=16, workers=4)
@@ -38,11 +43,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from geoalps.grid import TileGrid, Window
+    from geoalps.io.class_table import ClassEntry, read_class_table
     from geoalps.io.product import Product
     from geoalps.io.scene import Scene, open_scene
     from geoalps.io.store import Store
     from geoalps.io.stretch import Stretch, fit_stretch
     from geoalps.labeling.class_model import ClassModel
+    from geoalps.labeling.evaluation import evaluate
+    from geoalps.labeling.naming import name_from
     from geoalps.labeling.relabelling import relabel, split_class
     from geoalps.labeling.scenes import segment_scenes, tile_label, tile_label_scenes
     from geoalps.labeling.stages import adapt_classes, fit_classes, label, segment, update_classes
@@ -51,6 +59,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ClassEntry": "io.class_table",
     "ClassModel": "labeling.class_model",
     "Product": "io.product",
     "Scene": "io.scene",
@@ -60,10 +69,13 @@ _HOMES = {
     "TileGrid": "grid",
     "Window": "grid",
     "adapt_classes": "labeling.stages",
+    "evaluate": "labeling.evaluation",
     "fit_classes": "labeling.stages",
     "fit_stretch": "io.stretch",
     "label": "labeling.stages",
+    "name_from": "labeling.naming",
     "open_scene": "io.scene",
+    "read_class_table": "io.class_table",
     "relabel": "labeling.relabelling",
     "segment": "labeling.stages",
     "segment_scenes": "labeling.scenes",
@@ -74,6 +86,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "ClassEntry",
     "ClassModel",
     "Product",
     "Scene",
@@ -83,10 +96,13 @@ __all__ = [
     "TileGrid",
     "Window",
     "adapt_classes",
+    "evaluate",
     "fit_classes",
     "fit_stretch",
     "label",
+    "name_from",
     "open_scene",
+    "read_class_table",
     "relabel",
     "segment",
     "segment_scenes",

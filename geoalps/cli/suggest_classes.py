@@ -72,8 +72,8 @@ def command(
         writable(plot)
     found = [_store(path) for path in stores]
     with progress_for(opt.console(ctx)) as progress:
-        sample = sampled(found, normalisation, None, progress)
-    suggestion = suggest(sample, largest=largest, seed=seed, mixture=_counter(method))
+        sample, areas = sampled(found, normalisation, None, progress)
+    suggestion = suggest(sample, largest=largest, seed=seed, mixture=_counter(method), areas=areas)
     if plot is not None:
         suggestion.plot(plot)
     if as_json:

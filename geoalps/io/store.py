@@ -96,12 +96,13 @@ class Store:
         return store if differs else cls(store.path, _read_manifest(manifest))
 
     @classmethod
-    def open(cls, path: Path) -> Store:
+    def open(cls, path: str | Path) -> Store:
         """The store at ``path``, as it was made.
 
         Raises:
             StoreError: there is none, or its manifest cannot be read.
         """
+        path = Path(path)
         if not (path / "manifest.json").exists():
             raise StoreError(
                 f"{path} is not a store (no manifest.json); make one with `geoalps segment SCENE -o {path}`"

@@ -130,12 +130,13 @@ class ClassModel:
         write_json(folder / "classes.json", content)
 
     @classmethod
-    def load(cls, path: Path) -> ClassModel:
+    def load(cls, path: str | Path) -> ClassModel:
         """Read a class model from its directory, or from the path of its ``classes.json``.
 
         Raises:
             ProductError: it is missing or damaged, or of another format.
         """
+        path = Path(path)
         folder = path.parent if path.suffix == ".json" else path
         try:
             content = json.loads((folder / "classes.json").read_text(encoding="utf-8"))

@@ -140,7 +140,7 @@ def fit(
     if k == "auto":
         from geoalps.labeling.class_count import suggest  # brings scikit-learn: a second that only who asks spends
 
-        suggestion = suggest(sample, seed=seed)
+        suggestion = suggest(sample, seed=seed, areas=_sample_areas(population, count))
         source["auto"] = suggestion.reason
         progress.tell(suggestion.reason)
     wanted = suggestion.k if k == "auto" else k
@@ -271,8 +271,8 @@ def opened(stores: list[Store], workers: WorkersLike, progress: Progress | None)
 
 def sampled(
     stores: list[Store], normalisation: str, workers: WorkersLike = None, progress: Progress | None = None
-) -> Embeddings:
-    """At most SAMPLE normalised embeddings of the objects of some stores, evenly spaced over all tiles.
+) -> tuple[Embeddings, NDArray[np.int64]]:
+    """Normalised embeddings and (n,) pixels of at most SAMPLE objects of some stores, evenly spaced over all tiles.
 
     Args:
         stores: of :func:`geoalps.segment`.
@@ -285,7 +285,9 @@ def sampled(
     """
     population = opened(stores, workers, progress)
     count, scaling = _scaling(population, stores[0], normalisation)
-    return scaling(_sample(population, count)) if count else np.zeros((0, 0), np.float32)
+    if not count:
+        return np.zeros((0, 0), np.float32), np.zeros(0, np.int64)
+    return scaling(_sample(population, count)), _sample_areas(population, count)
 
 
 def _scaling(population: Population, store: Store, normalisation: str) -> tuple[int, Normalisation]:
@@ -352,3 +354,9 @@ def _sample(population: Population, count: int) -> Embeddings:
         values.append(part[chosen[(chosen >= before) & (chosen < before + len(part))] - before])
         before += len(part)
     return np.concatenate(values)
+
+
+def _sample_areas(population: Population, count: int) -> NDArray[np.int64]:
+    """(n,) pixels of the objects of :func:`_sample`."""
+    areas = [population.scenes[place].areas_of_tile(number) for place, number in population.tiles()]
+    return np.concatenate(areas)[_evenly(count)]

@@ -117,6 +117,10 @@ class ObjectEmbeddings:
         ids = np.unique(self.objects.of_tile(number)).astype(np.int64)
         return np.asarray(ids[(ids > 0) & (self.first[ids] >= self.objects.offsets[number])])
 
+    def areas_of_tile(self, number: int) -> NDArray[np.int64]:
+        """(n,) pixels of the objects that begin in a tile, by their ids."""
+        return np.asarray(self.objects.areas[self._ids(number)], np.int64)
+
     def colours_of_tile(self, number: int, tile: Tile) -> NDArray[np.uint8]:
         """(n, 3) uint8: mean colour of the first segment of every object that begins in a tile, by their ids."""
         place = self.first[self._ids(number)] - self.objects.offsets[number]

@@ -139,7 +139,7 @@ class _Learner:
     def epoch(self) -> None:
         """All points several times: clusters learn the Gaussians' responsibilities, cuts learn 2-means."""
         told = log_density(self.x, *self.prior.expected(self.moments)) + np.log(np.maximum(self.moments.count, 1e-9))
-        wanted = torch.softmax(torch.tensor(told, device=self.device), 1).float()
+        wanted = torch.softmax(torch.tensor(told), 1).float().to(self.device)  # a Mac's device has no float64
         size = self.settings.batch
         for _ in range(math.ceil(self.settings.least_steps * size / max(len(self.x), size))):
             for rows in torch.split(torch.randperm(len(self.x)).to(self.device), size):
@@ -242,10 +242,5 @@ def fit(x: Float, prior: NIW, seed: int = 0, *, settings: Settings = DEFAULTS, d
             if epoch - changed_at >= settings.frozen:
                 learner.refit()
         learner.merge()
-        return Moments.of(x, *_dense(learner.told()[0]))
-
-
-def _dense(group: Int) -> tuple[Int, int]:
-    """Labels without gaps, and how many there are."""
-    names, dense = np.unique(group, return_inverse=True)
-    return dense.astype(np.int64), len(names)
+        names, dense = np.unique(learner.told()[0], return_inverse=True)
+        return Moments.of(x, dense.astype(np.int64), len(names))

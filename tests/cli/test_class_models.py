@@ -54,6 +54,18 @@ def test_scenes_are_fitted_at_once_and_stores_and_products_too(geoalps, scene, p
     assert len(table(made(done))) == 4
 
 
+def test_the_number_of_classes_may_be_left_to_the_program(geoalps, scene, product, tmp_path):
+    done = geoalps("tile-label", scene.path, "-o", tmp_path / "out", "-k", "auto", *TILED)
+    found = json.loads((made(done) / "run.json").read_text())["n_classes"]
+    told = json.loads(geoalps("-q", "suggest-classes", product, "--json").out)
+    assert found == told["k"] == len(table(tmp_path / "out"))
+    assert told["reason"] in " ".join(done.err.split())
+    check_product(scene, tmp_path / "out", found)
+    wrong = geoalps("tile-label", scene.path, "-o", tmp_path / "no", "-k", "many")
+    assert wrong.code == 2
+    assert "many" in wrong.err
+
+
 def test_update_goes_on_and_leaves_a_product_alone(geoalps, out, tmp_path):
     other = write(tmp_path / "other.tif", colours((140, 170), step=29)).path
     refused(geoalps("-q", "update", out, other, *TILED), "is a product", "-o")

@@ -19,7 +19,8 @@ from geoalps.training import deep_mixture
 @pytest.fixture(scope="module")
 def suggested(product):
     """What the function says of the product's store."""
-    return suggest(sampled([Store.open(product / "work")], "zscore"), largest=8)
+    sample, areas = sampled([Store.open(product / "work")], "zscore")
+    return suggest(sample, largest=8, areas=areas)
 
 
 def test_a_table_and_last_the_recommendation(geoalps, product, suggested):
@@ -45,7 +46,8 @@ def test_several_stores_and_another_normalisation(geoalps, product, tmp_path):
     done = geoalps("-q", *both)
     assert done.code == 0, done.err
     stores = [Store.open(path) for path in (product / "work", tmp_path / "store")]
-    assert json.loads(done.out) == suggest(sampled(stores, "pca"), largest=3).as_json()
+    sample, areas = sampled(stores, "pca")
+    assert json.loads(done.out) == suggest(sample, largest=3, areas=areas).as_json()
 
 
 def test_the_network_counts_when_it_is_asked_for(monkeypatch):
