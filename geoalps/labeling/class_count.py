@@ -34,6 +34,8 @@ SPLITS = 2
 """Halvings of the sample that the stability is the mean of."""
 SMALL = 0.1
 """Objects below this share of the usual area, see :func:`telling`, are not counted."""
+FEW = 5
+"""Classes below which a map says little: the user is told what else to do."""
 PICTURES = (".pdf", ".png", ".svg")
 
 
@@ -230,7 +232,7 @@ def _stability(x: Embeddings, halves: list[list[NDArray[np.int64]]], k: int, see
 
 
 def _reason(k: int, counts: tuple[int, ...], rows: tuple[Row, ...]) -> str:
-    """One sentence: what the mixture found, and whether the curves say the same."""
+    """What the mixture found, and whether the curves say the same; of few classes, what else to do."""
     found = counts[len(counts) // 2]
     runs = f"{counts[0]} to {counts[-1]} in {len(counts)} runs" if len(counts) > 1 else "one run"
     head = f"the mixture finds {found} {'kind' if found == 1 else 'kinds'} of objects ({runs})"
@@ -240,4 +242,9 @@ def _reason(k: int, counts: tuple[int, ...], rows: tuple[Row, ...]) -> str:
     near = [name for name, peak in peaks.items() if abs(peak - k) <= max(1, k // 4)]
     verdict = {0: "neither is near", 1: f"only {''.join(near)} is near", 2: "both are near"}[len(near)]
     tops = f"silhouette is highest at {peaks['silhouette']} classes and stability at {peaks['stability']}"
-    return f"{head}; {tops}: {verdict}."
+    few = (
+        " So few stand clearly apart: more classes, merged afterwards (geoalps relabel), show nuances."
+        if k < FEW
+        else ""
+    )
+    return f"{head}; {tops}: {verdict}.{few}"

@@ -77,13 +77,13 @@ class Population:
         yield from _batches(held, rng)
 
     def mean_colours(self, classes: Callable[[Embeddings], NDArray[np.int64]], k: int) -> NDArray[np.uint8]:
-        """(k, 3) uint8: mean colour of the objects of every class, each object once; grey where there are none.
+        """(k, 3) uint8: mean colour of the objects of every class by their area; grey where there are none.
 
         Args:
             classes: gives (n,) 0..k-1 for (n, channels) embeddings.
             k: classes.
         """
-        sums, counts = np.zeros((k, 3)), np.zeros(k)
+        sums, total = np.zeros((k, 3)), np.zeros(k)
         for place, number in self.tiles():
             if not len(values := self.read(place, number)):
                 continue
@@ -92,10 +92,11 @@ class Population:
                 classes(values),
                 scene.colours_of_tile(number, scene.store.grid[divmod(number, scene.store.grid.cols)]),
             )
-            counts += np.bincount(found, minlength=k)
+            area = scene.areas_of_tile(number).astype(np.float64)
+            total += np.bincount(found, area, k)
             for channel in range(3):
-                sums[:, channel] += np.bincount(found, colours[:, channel], k)
-        mean = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], 128)
+                sums[:, channel] += np.bincount(found, area * colours[:, channel], k)
+        mean = np.where(total[:, None] > 0, sums / np.maximum(total, 1)[:, None], 128)
         return np.round(mean).astype(np.uint8)
 
 
