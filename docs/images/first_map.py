@@ -1,4 +1,4 @@
-"""Draw docs/images/first_map.png: a made scene, its label map, and the polygons over a detail.
+"""Draw docs/images/first_map.jpg: a made scene, its label map, and the polygons over a detail.
 
 python docs/images/first_map.py SCENE PRODUCT TARGET
 """
@@ -34,4 +34,4 @@ axes[2].set_title("labels.gpkg over a detail")
 for ax in axes:
     ax.set_axis_off()
 figure.tight_layout()
-figure.savefig(target, dpi=100)
+figure.savefig(target, dpi=100, pil_kwargs={"quality": 85})
