@@ -304,7 +304,7 @@ MODELS = {
     ),
     "one name for two": (
         lambda model: edit(model / "classes.json", lambda c: c["classes"][3].update(class_name="class 1")),
-        ["one name"],
+        ["classes 1, 3 are all named 'class 1'"],
     ),
     "another segmenter's": (
         lambda model: edit(model / "classes.json", lambda c: c["source"]["segmenter"].update(name="sam")),
@@ -339,7 +339,7 @@ def test_class_model(geoalps, scene, product, tmp_path, kind):
 
 def test_stages_apart(geoalps, scene, product, tmp_path):
     store, model = shutil.copytree(product / "work", tmp_path / "store"), tmp_path / "model"
-    one_line(geoalps("-q", "fit", tmp_path / "nowhere", "-o", model), "nowhere is not a store", "geoalps segment")
+    one_line(geoalps("-q", "fit", tmp_path / "nowhere", "-o", model), "nowhere does not exist")
     one_line(geoalps("-q", "fit", store, "-o", model, "-k", 5000), "5000 classes")
     one_line(geoalps("-q", "fit", store, "-o", product), "holds a class model already", "--overwrite")
     assert not model.exists()

@@ -13,6 +13,8 @@ import shapely
 from scenes import SCENES, TILED, check_product, colours, pixels_of, plain, write
 from scipy import ndimage
 
+from geoalps.cli.main import COMMANDS
+
 RASTERS = ("labels.tif", "objects.tif")
 
 
@@ -241,7 +243,7 @@ def test_help_shows_examples_and_loads_nothing_heavy():
     assert loaded.strip() == "[]"
     assert "geoalps tile-label made.tif" in first
     names = [text.split()[0] for text in commands]
-    assert names == ["tile-label", "segment", "fit", "label", "info", "models", "sample", "sample-chips"]
+    assert names == list(COMMANDS)
     for name, text in zip(names, commands, strict=True):
         assert f"  {name} " in first
         assert f"\n    geoalps {name} " in text, f"{name} shows no example"

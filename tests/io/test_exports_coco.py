@@ -167,8 +167,18 @@ def test_a_visible_share_out_of_range_is_refused(finished, tmp_path, least):
         write_coco(finished.product, tmp_path / "coco", min_visible=least)
 
 
-def test_a_scene_that_is_gone_is_asked_for(finished, tmp_path):
+def moved_away(finished, tmp_path):
+    """A copy of the product whose scene is no longer where it was."""
     folder = shutil.copytree(finished.product.path, tmp_path / "product", ignore=shutil.ignore_patterns("work"))
+    run = json.loads((folder / "run.json").read_text())
+    assert run["scene"]["path"] == str(finished.scene)
+    run["scene"]["path"] = str(tmp_path / "gone" / "town.tif")
+    (folder / "run.json").write_text(json.dumps(run))
+    return folder
+
+
+def test_a_scene_that_is_gone_is_asked_for(finished, tmp_path):
+    folder = moved_away(finished, tmp_path)
     with pytest.raises(SceneError, match="say where it is with --scene"):
         write_coco(Product(folder), tmp_path / "coco")
     moved = shutil.copy2(finished.scene, tmp_path / "moved.tif")
@@ -179,9 +189,6 @@ def test_a_scene_that_is_gone_is_asked_for(finished, tmp_path):
 
 def test_the_scene_is_where_the_run_says(finished, tmp_path):
     folder = shutil.copytree(finished.product.path, tmp_path / "product", ignore=shutil.ignore_patterns("work"))
-    run = json.loads((folder / "run.json").read_text())
-    run["scene"]["path"] = str(finished.scene)
-    (folder / "run.json").write_text(json.dumps(run))
     assert write_coco(Product(folder), tmp_path / "coco", chip_size=SIZE).exists()
 
 
@@ -201,7 +208,7 @@ def test_a_scene_that_is_an_array_is_known_by_its_values(finished, tmp_path):
 
 
 def test_a_scene_beside_the_product_is_found_unless_it_was_changed(finished, tmp_path):
-    folder = shutil.copytree(finished.product.path, tmp_path / "product", ignore=shutil.ignore_patterns("work"))
+    folder = moved_away(finished, tmp_path)
     scene = shutil.copy2(finished.scene, tmp_path / "town.tif")
     write_coco(Product(folder), tmp_path / "coco", chip_size=SIZE)
     os.utime(scene, ns=(0, 10**18))
