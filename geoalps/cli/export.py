@@ -59,7 +59,7 @@ class Shares(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 @click.option("--block-chips", type=int, help="Chips on a side of a block, which one split gets whole. [default: 4]")
 @click.option("--gap", type=int, help="Leave out chips this close to a block of another split, in chips. [default: 0]")
 @click.option("--min-cover", type=float, help="Leave out chips of which less is labelled, a share. [default: 0.1]")
-@click.option("--seed", type=int, help="Of the draw of blocks. [default: 0]")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Of the draw of blocks. [default: 0]")
 @click.option(
     "--min-visible",
     type=float,

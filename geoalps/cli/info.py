@@ -31,7 +31,9 @@ def command(path: str, as_json: bool) -> None:
 def _describe(path: str) -> dict[str, Any]:
     """What a path holds, by the files that are there; a path without any of ours is a scene."""
     folder = Path(path)
-    if (folder / "run.json").exists():
+    from geoalps.io.product import is_product
+
+    if is_product(folder):
         return _product(folder)
     if (folder / "manifest.json").exists():
         return _store(folder)

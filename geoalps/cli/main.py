@@ -79,6 +79,8 @@ def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, OSError) and error.errno in FULL:
         return f"the disk is full ({text}); free some space and run the same command again: it goes on where it stopped"
+    if isinstance(error, PermissionError) and not isinstance(error, GeoalpsError):
+        return f"{error.filename}: permission denied; make it writable, or write elsewhere"
     if isinstance(error, GeoalpsError | OSError):
         return text
     return f"this should not have happened: {type(error).__name__}: {text}; see where with geoalps -v, and report it"

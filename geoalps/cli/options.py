@@ -62,6 +62,11 @@ def together(*options: Callable[[Command], Command]) -> Callable[[Command], Comm
     return lambda command: reduce(lambda made, option: option(made), reversed(options), command)
 
 
+def seed(help_text: str) -> Callable[[Command], Command]:
+    """The option --seed: what NumPy and scikit-learn both take."""
+    return click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help=help_text)
+
+
 reading = together(
     click.option(
         "-b",
@@ -169,7 +174,7 @@ clustering = together(
         show_default=True,
         help="Of the embeddings before clustering.",
     ),
-    click.option("--seed", type=int, default=0, show_default=True, help="Of the clustering's random numbers."),
+    seed("Of the clustering's random numbers."),
 )
 painting = together(
     click.option(

@@ -26,6 +26,8 @@ def run_relabel(
     known = ClassModel.load(folder).classes
     if reset and table is not None:
         raise click.UsageError("--reset takes all merges back; leave out the table, or edit merge_into in it")
+    if table is None and not reset:
+        _refuse_lost_edits(folder, known)
     entries = known if reset else read_class_table(table or folder / "classes.csv", known)
     if reset:
         entries = _unmerged(entries)
@@ -35,6 +37,16 @@ def run_relabel(
     with progress_for(talk) as progress:
         relabel(product, entries, dissolve=dissolve, progress=progress)
     tell(talk, product, entries)
+
+
+def _refuse_lost_edits(folder: Path, known: Sequence[ClassEntry]) -> None:
+    """Do not write over a class table that was edited in QGIS by the one that lies beside the product."""
+    edited = folder / "labels.gpkg"
+    if read_class_table(edited, known) != tuple(known):
+        raise OptionError(
+            f"the table classes of {edited} was edited: name it to apply that (geoalps relabel {folder} {edited}), or "
+            f"name {folder / 'classes.csv'} to take that one instead"
+        )
 
 
 def run_split(talk: Console, folder: Path, class_name: str, k: int, seed: int, dissolve: bool) -> None:

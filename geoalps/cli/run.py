@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from glob import glob
 from inspect import signature
 from pathlib import Path
@@ -16,7 +16,7 @@ from rich.console import Console
 from geoalps.cli.options import announce, segmenter_options, workers
 from geoalps.errors import OptionError, ProductError, SceneError
 from geoalps.grid import TileGrid
-from geoalps.io.product import Product
+from geoalps.io.product import Product, is_product
 from geoalps.io.scene import Scene, open_scene
 from geoalps.io.store import Store
 from geoalps.io.stretch import Stretch, fit_stretch
@@ -31,7 +31,7 @@ from geoalps.protocols import Encoder
 
 def _scene(given: dict[str, Any], path: str, model: ClassModel | None = None) -> Scene:
     """The scene at a path with the options of reading, or seen as a class model says; a product is refused as such."""
-    if (Path(path) / "run.json").exists():
+    if is_product(Path(path)):
         raise SceneError(f"{path} is a product, no scene; give the raster that it was made of")
     bands = model.source["bands"] if given["bands"] is None and model is not None else given["bands"]
     return open_scene(path, bands, given["nodata"])
@@ -80,7 +80,7 @@ def scene_paths(given: tuple[str, ...]) -> list[str]:
     paths: list[str] = []
     for name in given:
         path = Path(name)
-        if path.is_dir() and not (path / "run.json").exists():
+        if path.is_dir() and not is_product(path):
             found = sorted(str(file) for file in path.iterdir() if file.suffix.lower() in RASTERS)
         elif any(sign in name for sign in "*?[") and "://" not in name and not path.exists():
             found = sorted(glob(name, recursive=True))  # noqa: PTH207 - an absolute pattern, too
@@ -126,14 +126,20 @@ def run_segment(talk: Console, path: str, output: Path | None, given: dict[str, 
     click.echo(str(store.path))
 
 
-def _segmentation(scenes: list[Scene], model: ClassModel | None, given: dict[str, Any]) -> dict[str, Any]:
-    """The options of segmenting, tiling, reading and working, as :func:`segment_scenes` takes them."""
+def _segmentation(
+    scenes: list[Scene], model: ClassModel | None, given: dict[str, Any], beside: Sequence[Store] = ()
+) -> dict[str, Any]:
+    """The options of segmenting, tiling, reading and working, as :func:`segment_scenes` takes them.
+
+    Scenes beside stores are stretched as those were.
+    """
+    known = Stretch.from_json(beside[0].fingerprint["stretch"]) if beside else None
     same = ("tile_size", "margin", "segmenter", "max_area_fraction", "on_error", "threads", "overwrite")
     return {
         **{name: given[name] for name in same},
         "encoder": _encoder(given),
         "with_shape": given["with_shape"] or None,
-        "stretch": None if model is not None else _stretch(scenes, given),
+        "stretch": None if model is not None else known or _stretch(scenes, given),
         "workers": workers(given),
         **_segmenter(given, tile_label_scenes),
     }
@@ -156,7 +162,7 @@ def _stores(
     with progress_for(talk) as progress:
         made = segment_scenes(
             scenes, [folder / "work" / scene.name for scene in scenes], class_model=model, progress=progress,
-            **_segmentation(scenes, model, given),
+            **_segmentation(scenes, model, given, stores),
         )  # fmt: skip
     return [*stores, *made]
 
@@ -165,10 +171,8 @@ def _segmented(path: Path) -> Path | None:
     """The store that a path is, or that a product holds; None for all else."""
     if (path / "manifest.json").exists():
         return path
-    if (path / "run.json").exists():
-        if not (path / "work" / "manifest.json").exists():
-            raise ProductError(f"{path} is a product without its store (work/); give the scene that it was made of")
-        return path / "work"
+    if is_product(path):
+        return Product.open(path).store().path
     return None
 
 
@@ -189,14 +193,15 @@ def run_fit(talk: Console, names: tuple[str, ...], output: Path, given: dict[str
 def run_update(talk: Console, path: Path, names: tuple[str, ...], output: Path | None, given: dict[str, Any]) -> None:
     """A class model and further scenes to a class model."""
     model = ClassModel.load(path)
-    if output is None and (path / "run.json").exists():
+    home = path.parent if path.suffix == ".json" else path
+    target = output or home
+    if is_product(target):
         raise ProductError(
-            f"{path} is a product, and its labels would no longer be those of its class model; give another directory "
-            "with -o"
+            f"{target} is a product, and its labels would no longer be those of its class model; give another "
+            "directory with -o"
         )
-    target = output or (path.parent if path.suffix == ".json" else path)
-    if output is not None and output.resolve() != path.resolve():
-        _refuse_class_model(output, given["overwrite"])
+    if target.resolve() != home.resolve():
+        _refuse_class_model(target, given["overwrite"])
     stores = _stores(talk, names, target, model, given)
     with progress_for(talk) as progress:
         later = stages.update_classes(model, stores, seed=given["seed"], workers=workers(given), progress=progress)
@@ -211,13 +216,17 @@ def _refuse_class_model(folder: Path, overwrite: bool) -> None:
         raise ProductError(
             f"{folder} holds a class model already; use --overwrite to replace it, or -o for another directory"
         )
-    if (folder / "run.json").exists():
+    if is_product(folder):
         raise ProductError(f"{folder} is a product; use -o for another directory")
 
 
 def run_label(talk: Console, path: Path, class_model: Path, output: Path, given: dict[str, Any]) -> None:
     """A store and a class model to a product."""
     store, model = Store.open(path), ClassModel.load(class_model)
+    if is_product(output) and not given["overwrite"]:  # before the work that adapting is
+        raise ProductError(
+            f"{output} holds a product already; use --overwrite to replace it, or -o for another directory"
+        )
     with progress_for(talk) as progress:
         if given["adapt"]:
             model = stages.adapt_classes(model, store, workers=workers(given), progress=progress)

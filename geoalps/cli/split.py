@@ -13,7 +13,7 @@ from geoalps.cli import options as opt
 @click.argument("product", type=click.Path(path_type=Path))
 @click.argument("class_name", metavar="CLASS")
 @click.option("-k", "--classes", type=click.IntRange(min=2), default=2, show_default=True, help="Classes it becomes.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the clustering's random numbers.")
+@opt.seed("Of the clustering's random numbers.")
 @opt.dissolve
 @click.pass_context
 def command(ctx: click.Context, /, product: Path, class_name: str, classes: int, seed: int, dissolve: bool) -> None:

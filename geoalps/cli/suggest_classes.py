@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import click
 
 from geoalps.cli import options as opt
-from geoalps.errors import StoreError
 
 if TYPE_CHECKING:
     from geoalps.io.store import Store
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Of the embeddings, as in geoalps fit.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the random numbers.")
+@opt.seed("Of the random numbers.")
 @click.option(
     "--method",
     type=click.Choice(["mixture", "network"]),
@@ -88,16 +87,12 @@ def _store(path: Path) -> Store:
     """The store in a directory, or in the ``work`` of a product.
 
     Raises:
-        StoreError: there is none.
+        StoreError, ProductError: there is none.
     """
+    from geoalps.io.product import Product, is_product
     from geoalps.io.store import Store
 
-    product = (path / "run.json").exists()
-    if product and not (path / "work" / "manifest.json").exists():
-        raise StoreError(
-            f"{path} is a product without its store (made with --clean); segment its scene again with `geoalps segment`"
-        )
-    return Store.open(path / "work" if product else path)
+    return Product.open(path).store() if is_product(path) else Store.open(path)
 
 
 def _counter(method: str) -> Counter:

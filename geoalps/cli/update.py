@@ -19,7 +19,7 @@ from geoalps.cli import options as opt
     type=click.Path(file_okay=False, path_type=Path),
     help="Directory of the new class model. [default: CLASS_MODEL itself, unless it is part of a product]",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the order in which the objects are learnt.")
+@opt.seed("Of the order in which the objects are learnt.")
 @opt.segmenting
 @opt.tiling
 @opt.reading

@@ -19,7 +19,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from geoalps.errors import OptionError, ProductError
 from geoalps.io.store import appearing
 
 COLUMNS = ("class_id", "name", "colour", "merge_into")
+LONGEST = 200
+"""Characters of a name."""
 ALSO = {"class_name": "name", "color": "colour", "class": "class_id"}
 """Other spellings of the columns that are understood: the GeoPackage's own, and common ones."""
 
@@ -65,12 +67,18 @@ def check_entries(entries: Sequence[ClassEntry], count: int | None = None) -> No
     if ids != list(range(len(entries))) or count not in (None, len(entries)):
         wanted = f"0 to {(len(entries) if count is None else count) - 1}"
         twice = next((number for number, times in Counter(ids).items() if times > 1), None)
-        said = f"class {twice} is there twice" if twice is not None else f"has the classes {_shortly(ids)}"
-        raise OptionError(f"the class table {said}; one row is wanted for each of {wanted}")
+        if twice is not None:
+            raise OptionError(f"class {twice} has two rows in the class table; leave one")
+        raise OptionError(f"the class table has the classes {_shortly(ids)}; one row is wanted for each of {wanted}")
     for entry in entries:
         _check_merge(entry, entries)
         if not entry.class_name.strip():
             raise OptionError(f"class {entry.class_id} has no name; give it one")
+        if len(entry.class_name) > LONGEST or not entry.class_name.isprintable():
+            raise OptionError(
+                f"class {entry.class_id} has a name of {len(entry.class_name)} characters, or with some that do not "
+                f"print; allowed are {LONGEST} that do"
+            )
     names = Counter(entry.class_name for entry in entries if entry.merge_into is None)
     if shared := [name for name, times in names.items() if times > 1]:
         ids = [entry.class_id for entry in entries if entry.class_name == shared[0] and entry.merge_into is None]
@@ -92,7 +100,7 @@ def _check_merge(entry: ClassEntry, entries: Sequence[ClassEntry]) -> None:
     if entries[into].merge_into is not None:
         raise OptionError(
             f"class {entry.class_id} is to be merged into {into}, which is merged into {entries[into].merge_into} "
-            "itself; name the last of them"
+            "itself; name a class that is not merged"
         )
 
 
@@ -133,7 +141,16 @@ def read_class_table(path: str | Path, known: Sequence[ClassEntry] = ()) -> tupl
     before = {entry.class_id: entry for entry in known}
     found = [_entry(row, line, path, before) for line, row in rows]
     there = {entry.class_id for entry in found}
-    return tuple(sorted([*found, *(entry for entry in known if entry.class_id not in there)], key=_by_id))
+    into = {entry.class_id: entry.merge_into for entry in found}
+    # what was merged into a class before goes on with it: a table of standing classes has no row to say so
+    rest = [
+        replace(entry, merge_into=into[entry.merge_into])
+        if entry.merge_into is not None and into.get(entry.merge_into) not in (None, entry.class_id)
+        else entry
+        for entry in known
+        if entry.class_id not in there
+    ]
+    return tuple(sorted([*found, *rest], key=_by_id))
 
 
 def _by_id(entry: ClassEntry) -> int:
@@ -142,21 +159,38 @@ def _by_id(entry: ClassEntry) -> int:
 
 def _csv_rows(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
     """(line's name, cells by column) of a CSV file."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        text = path.read_text(encoding="cp1252")  # what a spreadsheet on Windows saves as "CSV"
-    except OSError as error:
-        raise ProductError(
-            f"{path} cannot be read ({error.strerror or error}); give the class table, such as classes.csv"
-        ) from error
-    head = text.partition("\n")[0]
-    separator = max(",;\t", key=head.count)
+    text = _text(path)
+    first, _, rest = text.partition("\n")
+    if first.strip().lower().startswith("sep="):  # a line by which spreadsheets tell one another
+        separator, text = first.strip()[4:5] or ",", rest
+    else:
+        separator = max(",;\t", key=first.count)
     lines = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
     lines.fieldnames = [_column(name) for name in lines.fieldnames or ()]
     if "class_id" not in lines.fieldnames:
         raise OptionError(f"{path} has no column class_id; its first line is to be {','.join(COLUMNS)}")
     return [(f"line {lines.line_num}", row) for row in lines if any(_cell(value) for value in row.values())]
+
+
+def _text(path: Path) -> str:
+    """What a text file says, as spreadsheets write it: UTF-8, UTF-16 where its mark says so, or Windows' own.
+
+    Raises:
+        ProductError: it cannot be read, or is no text.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ProductError(
+            f"{path} cannot be read ({error.strerror or error}); give the class table, such as classes.csv"
+        ) from error
+    wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+    if not wide and b"\0" in content:
+        raise ProductError(f"{path} is no text; save the table as CSV")
+    try:
+        return content.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", errors="replace")
 
 
 def _geopackage_rows(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
@@ -177,7 +211,7 @@ def _column(name: str | None) -> str:
 
 
 def _cell(value: Any) -> str:
-    return "" if value is None else str(value).strip()
+    return "" if value is None else " ".join(str(value).split())
 
 
 def _entry(row: Mapping[str, Any], line: str, path: Path, before: Mapping[int, ClassEntry]) -> ClassEntry:

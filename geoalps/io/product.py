@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from geoalps.errors import ProductError
 from geoalps.io.lock import alone_in
 from geoalps.io.rasters import quiet
+from geoalps.io.store import Store
 
 if TYPE_CHECKING:
     import geopandas
@@ -36,6 +37,8 @@ FILES = (
 """What a product is made of, in the order in which the files are moved to their names."""
 DISSOLVED = "dissolved.gpkg"
 """On request, neighbouring objects of one class as one polygon; gone when classes change without that request."""
+COMPLETE = "product.done"
+"""Directory in ``work`` of files that are all made and wait to be moved: whoever comes next goes on with it."""
 UNFINISHED = "unfinished"
 """File in ``work`` that tells that the call which made the product did not end well yet."""
 
@@ -51,6 +54,7 @@ def building_in(folder: Path, overwrite: bool) -> Iterator[Path]:
             directory cannot be written.
     """
     new = [path for path in (folder / "work", folder, *folder.parents) if not path.exists()]
+    _finish(folder)
     _refuse(folder, overwrite)
     try:
         with alone_in(folder / "work"):
@@ -89,13 +93,45 @@ def _prepare(folder: Path) -> Path:
 
 
 def publish(building: Path, folder: Path, kept: Sequence[str] = ()) -> None:
-    """Move a finished product's files to their names; those ``kept`` are there and stay as they are."""
-    (folder / "run.json").unlink(missing_ok=True)
+    """Move a finished product's files to their names; those ``kept`` are there and stay as they are.
+
+    All or nothing: once the directory they were made in is renamed, whoever opens the product next moves what a killed
+    run left there.
+
+    Raises:
+        ProductError: a file is missing, or cannot be moved.
+    """
+    missing = [name for name in FILES if name not in kept and not (building / name).exists()]
+    if missing:
+        raise ProductError(f"{missing[0]} was not made; run again")
     (folder / "work" / UNFINISHED).touch()
-    (folder / DISSOLVED).unlink(missing_ok=True)
-    made = [name for name in FILES if name not in kept]
-    for name in [DISSOLVED, *made] if (building / DISSOLVED).exists() else made:
-        (building / name).replace(folder / name)
+    building.rename(folder / "work" / COMPLETE)
+    _finish(folder)
+
+
+def _finish(folder: Path) -> None:
+    """Move the files of a product that are all made, if there are any, to their names; ``run.json`` last."""
+    complete = folder / "work" / COMPLETE
+    if not complete.exists():
+        return
+    try:
+        (folder / "run.json").unlink(missing_ok=True)
+        if (complete / "labels.gpkg").exists():  # it goes first: none of the new files has a name yet
+            (folder / DISSOLVED).unlink(missing_ok=True)
+        for name in ("labels.gpkg", DISSOLVED, *FILES):
+            if (complete / name).exists():
+                (complete / name).replace(folder / name)
+        shutil.rmtree(complete)
+    except OSError as error:
+        raise ProductError(
+            f"{folder} cannot be finished ({error.strerror or error}); make it writable, close what has its files "
+            "open, and run again"
+        ) from error
+
+
+def is_product(folder: Path) -> bool:
+    """Whether a directory holds a product, or all that one is made of."""
+    return (folder / "run.json").exists() or (folder / "work" / COMPLETE).exists()
 
 
 @dataclass(frozen=True)
@@ -113,12 +149,33 @@ class Product:
             ProductError: the directory holds none.
         """
         folder = Path(path)
+        _finish(folder)
         missing = [name for name in FILES if not (folder / name).exists()]
         if missing:
             raise ProductError(
                 f"{folder} is not a product (no {missing[0]}); make one with `geoalps tile-label SCENE -o {folder}`"
             )
         return cls(folder)
+
+    def store(self) -> Store:
+        """The store that the product was made from.
+
+        Raises:
+            ProductError: it is gone, or another one is in its place.
+        """
+        folder = self.path / "work"
+        if not (folder / "manifest.json").exists():
+            raise ProductError(
+                f"{self.path} has no store (work/), which holds the embeddings; make the product again, in one go "
+                "(geoalps tile-label) and without --clean"
+            )
+        store = Store.open(folder)
+        if store.digest != self.run().get("store"):
+            raise ProductError(
+                f"{folder} is not the store that the product was made from: the scene was segmented anew since; make "
+                "the product again with --overwrite"
+            )
+        return store
 
     def labels(self, chunks: int = 2048) -> xarray.DataArray:
         """Class ids, (y, x), backed by Dask chunks of this side; uncovered is the raster's nodata."""

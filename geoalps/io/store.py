@@ -8,6 +8,7 @@ has a record of its own kind beside which a whole one may appear later: the next
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import uuid
@@ -113,6 +114,11 @@ class Store:
                 f"{path} is a store of format {found['format']}, this version reads {FORMAT}; segment the scene again"
             )
         return cls(path.absolute(), found)
+
+    @property
+    def digest(self) -> str:
+        """Of the fingerprint: tells in a product which store it was made from."""
+        return hashlib.sha256(json.dumps(self.fingerprint, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def grid(self) -> TileGrid:

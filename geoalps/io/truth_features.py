@@ -100,8 +100,10 @@ class Features:
         if wrong := set(kinds[kinds >= 0].tolist()) - {*POINTS, *POLYGONS}:
             kind = "collections" if wrong == {7} else "lines"
             raise OptionError(f"{self.path} holds {kind}; a truth is of polygons or points: buffer or split them first")
-        values: list[str | None] = [self.names[0]] * len(frame)
-        if self.field is not None:
+        values: list[str | None]
+        if self.field is None:
+            values = [self.names[0]] * len(frame)
+        else:
             values = [_text(value, self.field) for value in _column(frame, self.field)]
         return np.asarray(frame.index, np.int64), values, shapes
 
@@ -219,6 +221,8 @@ def _classes(path: str, layer: str, field: str, frame: geopandas.GeoDataFrame | 
         with pyogrio.open_arrow(path, batch_size=65_536, **one) as (_, batches):
             values = {value for batch in batches for value in batch.column(field).unique().to_pylist()}
     names = {name for value in values if (name := _text(value, field)) is not None}
+    if values and not names:
+        raise OptionError(f"{path} says nothing in its field {field!r}; fill it, or give another with --field")
     whole = all(name.removeprefix("-").isdecimal() for name in names)
     return tuple(sorted(names, key=int if whole else None))
 

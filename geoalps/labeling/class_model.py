@@ -6,6 +6,7 @@ with the arrays. No pickle.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -60,6 +61,8 @@ class ClassModel:
         return (
             isinstance(source, dict)
             and all(isinstance(source.get(part), dict) for part in ("segmenter", "stretch", "spectra"))
+            and all(part in source for part in ("bands", "dtype", "scenes", "objects"))
+            and all(np.isfinite(array).all() for array in (self.centres.vectors, shift, basis))
             and self.normalisation.kind in NORMALISATIONS
             and {getattr(scaling, name).dtype.kind for name in SCALING} == {"f"}
             and (shift.ndim, basis.ndim) == (1, 2)
@@ -122,6 +125,7 @@ class ClassModel:
             np.savez(file, allow_pickle=False, **arrays)
         content = {
             "format": FORMAT,
+            "arrays": _digest(folder / "classes.npz"),
             "normalisation": self.normalisation.kind,
             "appended": self.normalisation.appended,
             "classes": [asdict(entry) for entry in self.classes],
@@ -142,13 +146,14 @@ class ClassModel:
             content = json.loads((folder / "classes.json").read_text(encoding="utf-8"))
             if content["format"] != FORMAT:
                 raise _older(folder, content["format"])
+            digest = _digest(folder / "classes.npz")
             with np.load(folder / "classes.npz", allow_pickle=False) as arrays:
                 centres = Centres(*(arrays[name] for name in ARRAYS))
                 shift, basis, mean, deviation = (arrays[name] for name in SCALING)
             classes = tuple(_entry(fields) for fields in content["classes"])
             normalisation = Normalisation(content["normalisation"], shift, basis, content["appended"], mean, deviation)
             model = cls(centres, normalisation, classes, content["source"])
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise ProductError(
                 f"{folder} holds no class model (no {Path(error.filename).name}); give a product, or what "
                 "`geoalps fit` made"
@@ -159,7 +164,7 @@ class ClassModel:
             raise ProductError(
                 f"the class model in {folder} is damaged ({error}); copy it again or fit another with `geoalps fit`"
             ) from error
-        if not model._whole:
+        if content["arrays"] != digest or not model._whole:
             raise ProductError(
                 f"the class model in {folder} is damaged: classes.json and classes.npz do not fit together"
             )
@@ -176,6 +181,11 @@ def _entry(fields: Mapping[str, Any]) -> ClassEntry:
     return ClassEntry(
         int(fields["class_id"]), str(fields["class_name"]), str(fields["colour"]), None if into is None else int(into)
     )
+
+
+def _digest(path: Path) -> str:
+    """Of a file: what is named here belongs to what is there."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _older(folder: Path, found: object) -> ProductError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count as count_from
 from typing import Any, Literal
@@ -173,6 +173,9 @@ def update(
     """See :func:`geoalps.update_classes`."""
     population = opened(stores, workers, progress)
     progress = progress or Silence()
+    for store in stores:
+        if (name := store.fingerprint["scene"]["name"]) in model.source["scenes"]:
+            progress.tell(f"a scene named {name} was learnt from before; if it is the same, it counts once more")
     progress.start("update", 2)
     centres = model.centres.learnt(model.normalised(values) for values in population.shuffled([seed]))
     progress.advance()
@@ -227,15 +230,13 @@ def split(
             if len(part := x[model.centres.locate(x).node == node]):
                 yield part
 
-    parts = list(mine(iter(population)))
-    count = sum(map(len, parts))
+    count = sum(map(len, mine(iter(population))))
     if count < k:
         raise OptionError(f"class {class_id} has {count} objects; it cannot be split into {k}")
-    every = np.concatenate(parts)
-    learner = OnlineKMeans.seeded(every[_evenly(count)], k, seed)
+    learner = OnlineKMeans.seeded(_rows(mine(iter(population)), _evenly(count)), k, seed)
     learner.fit(lambda number: mine(population.shuffled([seed, number])), PASSES)
     order = np.lexsort((*learner.centres.T[::-1], -learner.counts.round(6)))
-    children = Centres.flat(learner.centres[order]).measured(parts)
+    children = Centres.flat(learner.centres[order]).measured(mine(iter(population)))
     centres = model.centres.split(class_id, children)
 
     def of_child(values: Embeddings) -> NDArray[np.int64]:
@@ -299,14 +300,35 @@ def _scaling(population: Population, store: Store, normalisation: str) -> tuple[
 
 def _same_embedding(stores: list[Store]) -> None:
     """Refuse stores whose embeddings do not mean the same, with an OptionError that names the difference."""
-    for part in ("segmenter", "encoder"):
-        found = {(store.fingerprint[part] or {}).get("name") for store in stores}
-        if len(found) > 1:
-            raise OptionError(
-                f"the stores were made with different {part}s ({', '.join(map(str, sorted(found, key=str)))})"
-            )
     if any(_described(store) != _described(stores[0]) for store in stores):
         raise OptionError("some stores were made --with-shape and some without; segment all of them alike")
+    for store in stores[1:]:
+        for part, one, other in _parts(stores[0], store):
+            if one != other:
+                raise OptionError(
+                    f"{store.fingerprint['scene']['name']} was segmented with another {part} than "
+                    f"{stores[0].fingerprint['scene']['name']} ({_short(other)}, {_short(one)}): equal numbers would "
+                    "not mean the same; give the scenes themselves, or segment those that follow with --class-model"
+                )
+
+
+def _parts(one: Store, other: Store) -> Iterator[tuple[str, Any, Any]]:
+    """(what, of the one, of the other): all on which the meaning of an embedding depends. Options may differ."""
+    first, second = one.fingerprint, other.fingerprint
+    for part in ("segmenter", "encoder"):
+        mine, theirs = first[part] or {}, second[part] or {}
+        for key in sorted({*mine, *theirs} - {"options"}, key=lambda key: key != "name"):
+            yield part if key == "name" else f"{part} {key}", mine.get(key), theirs.get(key)
+    yield "data type", first["scene"]["dtype"], second["scene"]["dtype"]
+    yield "choice of bands", first["scene"]["bands"], second["scene"]["bands"]
+    yield "choice of further bands", first["spectra"]["bands"], second["spectra"]["bands"]
+    yield "stretch", first["stretch"], second["stretch"]
+
+
+def _short(value: Any) -> str:
+    """A value in a message."""
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _described(store: Store) -> Mapping[str, Any] | None:
@@ -349,9 +371,13 @@ def _evenly(count: int) -> NDArray[np.int64]:
 
 def _sample(population: Population, count: int) -> Embeddings:
     """At most SAMPLE objects, evenly spaced in the order of the tiles."""
-    chosen = _evenly(count)
+    return _rows(population, _evenly(count))
+
+
+def _rows(batches: Iterable[Embeddings], chosen: NDArray[np.int64]) -> Embeddings:
+    """Rows of all batches together, by their ascending numbers."""
     values, before = [], 0
-    for part in population:
+    for part in batches:
         values.append(part[chosen[(chosen >= before) & (chosen < before + len(part))] - before])
         before += len(part)
     return np.concatenate(values)

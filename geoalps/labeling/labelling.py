@@ -155,6 +155,7 @@ def _run(
     return {
         "geoalps": _version("geoalps"),
         "scene": {**store.fingerprint["scene"], "path": store.scene_path},
+        "store": store.digest,
         "n_classes": len(model),
         "options": {**asdict(options), **{key: store.fingerprint[key] for key in ("grid", "gate", "encoder")}},
         "segmenter": store.adapted or store.fingerprint["segmenter"],

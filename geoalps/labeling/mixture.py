@@ -1,7 +1,8 @@
 """How many kinds of objects there are: a Dirichlet process mixture that splits and merges its clusters.
 
-:class:`DPMixture` begins with one cluster. It proposes to cut each in two by 2-means, and neighbours to be joined,
-and does what raises the posterior, by the Hastings ratios of :mod:`geoalps.models.niw`, until nothing does.
+:class:`DPMixture` begins with one cluster, and once more with far too many. It proposes to cut each in two by 2-means,
+and neighbours to be joined, and does what raises the posterior, by the Hastings ratios of :mod:`geoalps.models.niw`,
+until nothing does; the more probable of both ends stands.
 
 Embeddings of objects are not Gaussian, and a mixture takes what it cannot explain for more clusters.
 :func:`count_components` therefore does three things first; each was chosen on made scenes of 5 to 22 classes other than
@@ -18,7 +19,7 @@ those that the results are reported on, where the number of clusters was to be t
   100 neighbours would span, were they as dense (by 1.5 in 16 dimensions, by 33 in two), and worth as many objects, it
   is the prior: clusters are alike in shape unless many objects say otherwise. A prior that is worth few objects lets a
   cluster be broad and swallow two small classes; one that is worth 1000 breaks every cluster that is not Gaussian into
-  many.
+  many. Of embeddings with one or two axes the widening makes too much, and too few clusters are found.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from scipy.spatial.distance import cdist
 from threadpoolctl import threadpool_limits
 
 from geoalps.errors import OptionError
+from geoalps.labeling.kmeans import OnlineKMeans, assign
 from geoalps.models.niw import NIW, Float, Int, Moments, log_density
 
 AXES = 16
@@ -48,6 +50,8 @@ SHARE = 0.01
 """Of the objects that a cluster has to have to count: what is left of the slivers is smaller."""
 CANDIDATES = 8
 """Nearest clusters that each may be joined with."""
+CROWD = 64
+"""Clusters of the second start."""
 STARTS, ROUNDS = 4, 15
 """Of 2-means."""
 
@@ -103,16 +107,31 @@ class DPMixture:
                 "finite numbers"
             )
         rng = np.random.default_rng(seed)
-        clusters = Clusters.of(x, np.zeros(len(x), np.int64))
         # the last bits of BLAS depend on its threads, and what is accepted may depend on them
         with threadpool_limits(1):
-            for _ in range(self.most_rounds):
-                clusters, split = self._split(x, clusters, rng)
-                clusters = self._reassign(x, clusters)
-                clusters, merged = self._merge(x, clusters, rng)
-                if not split and not merged:
-                    break
-        return clusters
+            # halving what is many alike, such as evenly spaced kinds along one axis, helps nobody and is refused: so
+            # there is a second start, from far too many
+            found = [self._moved(x, start, rng) for start in (np.zeros(len(x), np.int64), self._crowd(x, seed))]
+        return max(found, key=self.score)
+
+    def _crowd(self, x: Float, seed: int) -> Int:
+        """(n,) clusters of k-means, far more than are likely, but none of too few points."""
+        k = min(CROWD, len(x) // (4 * self.smallest), len(np.unique(x, axis=0)))
+        if k < 2:
+            return np.zeros(len(x), np.int64)
+        wide = x.astype(np.float32)
+        return assign(wide, OnlineKMeans.seeded(wide, min(k, len(np.unique(wide, axis=0))), seed, 2, 6).centres)[0]
+
+    def _moved(self, x: Float, start: Int, rng: np.random.Generator) -> Clusters:
+        """Clusters after splits and merges, from a start, until nothing more is accepted."""
+        clusters = Clusters.of(x, np.unique(start, return_inverse=True)[1])
+        for _ in range(self.most_rounds):
+            clusters, merged = self._merge(x, clusters, rng)
+            clusters, split = self._split(x, clusters, rng)
+            clusters = self._reassign(x, clusters)
+            if not split and not merged:
+                break
+        return self._merge(x, clusters, rng)[0]
 
     def score(self, clusters: Clusters) -> float:
         """Log posterior of a partition, up to a constant."""
@@ -244,7 +263,8 @@ def count_components(
         OptionError: no rows, or values that are not finite.
     """
     x = dense_core(principal(values))
-    prior = neighbour_prior(x)
+    with threadpool_limits(1):
+        prior = neighbour_prior(x)
     found = (fit(x, prior, seed * runs + run).count for run in range(runs))
     return tuple(sorted(int((count >= SHARE * len(x)).sum()) for count in found))
 
@@ -273,7 +293,9 @@ def dense_core(x: Float) -> Float:
     if len(x) <= 2 * NEIGHBOUR:
         return x
     distance = cKDTree(x).query(x, NEIGHBOUR + 1)[0][:, -1]
-    return np.asarray(x[distance <= SPARSE * np.quantile(distance, 0.25)])
+    # equal points are at no distance, and would set a scale at which all others are alone
+    apart = distance[distance > 0]
+    return np.asarray(x[distance <= SPARSE * np.quantile(apart, 0.25)]) if len(apart) else x
 
 
 def neighbour_prior(x: Float) -> NIW:

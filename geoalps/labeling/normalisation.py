@@ -121,8 +121,12 @@ class Normalisation:
 
     def __call__(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
         """(n, out) float32 of (n, channels) embeddings."""
-        # einsum without BLAS: no bit depends on the number of its threads
-        values = np.einsum("nc,co->no", embeddings.astype(np.float64) - self.shift, self.basis)
+        values = embeddings.astype(np.float64) - self.shift
+        if self.kind == "pca":
+            # einsum without BLAS: no bit depends on the number of its threads
+            values = np.einsum("nc,co->no", values, self.basis)
+        else:
+            values *= np.diag(self.basis)
         if self.kind in ("l2", "pca"):
             own = values[:, : values.shape[1] - self.appended]
             own /= np.maximum(np.linalg.norm(own, axis=1, keepdims=True), 1e-12)

@@ -10,20 +10,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from geoalps.errors import OptionError, ProductError
 from geoalps.io.class_table import ClassEntry, write_class_table
 from geoalps.io.product import DISSOLVED, Product, building_in, publish
 from geoalps.io.rasters import write_labels
 from geoalps.io.relabelled import read_columns, write_relabelled
-from geoalps.io.store import Store, write_json
+from geoalps.io.store import write_json
 from geoalps.io.style import category_names_pam
 from geoalps.labeling.class_model import ClassModel
 from geoalps.labeling.dissolving import write_dissolved
 from geoalps.labeling.fitting import split
-from geoalps.labeling.labelling import class_rows, colour_table, label_values
-from geoalps.labeling.objects import ObjectEmbeddings, stitch_store
+from geoalps.labeling.labelling import Classified, class_rows, colour_table, label_values
+from geoalps.labeling.objects import stitch_store
 from geoalps.progress import Progress, Silence
 
 KEPT = ("objects.tif",)
@@ -44,7 +43,8 @@ def relabel(
     Args:
         product: or its directory.
         entries: one a class, by class id, as from :func:`geoalps.io.class_table.read_class_table`.
-        dissolve: also write ``dissolved.gpkg``, in which neighbouring objects of one class are one polygon.
+        dissolve: also write ``dissolved.gpkg``, in which neighbouring objects of one class are one polygon; without it,
+            one that is there goes, since it is no longer true.
         progress: hears of the files.
 
     Raises:
@@ -52,7 +52,12 @@ def relabel(
         ProductError: there is no product, or it cannot be written.
     """
     product = product if isinstance(product, Product) else Product.open(product)
-    return _rewrite(product, lambda: (ClassModel.load(product.path).with_classes(entries), None), dissolve, progress)
+
+    def change() -> tuple[ClassModel, None]:
+        """The same centres with these entries."""
+        return ClassModel.load(product.path).with_classes(entries), None
+
+    return _rewrite(product, change, dissolve, progress)
 
 
 def split_class(
@@ -84,20 +89,16 @@ def split_class(
     product = product if isinstance(product, Product) else Product.open(product)
     if n_classes < 2:
         raise OptionError(f"a class is to be split into {n_classes}; allowed is 2 and more")
-    if not (product.path / "work" / "manifest.json").exists():
-        raise ProductError(
-            f"{product.path} has no store (work/), which holds the embeddings; make the product again without --clean"
-        )
-    store = Store.open(product.path / "work")
+    store = product.store()
 
-    def model_and_classes() -> tuple[ClassModel, NDArray[np.int64]]:
-        """The model with the class split, and the class of every object by it."""
+    def change() -> tuple[ClassModel, Classified]:
+        """The model with the class split, and every object by it."""
         before = ClassModel.load(product.path)
         _check_standing(before, class_id)
         model = split(before, class_id, n_classes, store, seed, progress)
-        return model, _assigned(model, store)
+        return model, Classified.of(store, stitch_store(store), model)
 
-    return _rewrite(product, model_and_classes, dissolve, progress)
+    return _rewrite(product, change, dissolve, progress)
 
 
 def _check_standing(model: ClassModel, class_id: int) -> None:
@@ -106,20 +107,17 @@ def _check_standing(model: ClassModel, class_id: int) -> None:
     into = model.classes[class_id].merge_into
     if into is not None:
         raise OptionError(f"class {class_id} is merged into {into}; take that back first, or split {into}")
-
-
-def _assigned(model: ClassModel, store: Store) -> NDArray[np.int64]:
-    """(objects + 1,) class of every object of a store before merging."""
-    objects = stitch_store(store)
-    fitted = np.zeros(len(objects) + 1, np.int64)
-    for ids, values in ObjectEmbeddings.open(store, objects):
-        fitted[ids] = model.assign(values)[0]
-    return fitted
+    others = [entry.class_id for entry in model.classes if entry.merge_into == class_id]
+    if others:
+        raise OptionError(
+            f"class {class_id} holds others ({', '.join(map(str, others))}), which a split would leave whole; take "
+            "these merges back first (geoalps relabel --reset), and split one by one"
+        )
 
 
 def _rewrite(
     product: Product,
-    made: Callable[[], tuple[ClassModel, NDArray[np.int64] | None]],
+    change: Callable[[], tuple[ClassModel, Classified | None]],
     dissolve: bool,
     progress: Progress | None,
 ) -> Product:
@@ -127,24 +125,24 @@ def _rewrite(
 
     Args:
         product: as it is.
-        made: gives the class model, and (largest object id + 1,) the class of every object before merging; None is as
-            the product says. Called once nobody else can write to the product.
+        change: gives the class model, and the class of every object by it; None is as the product says. Called once
+            nobody else can write to the product.
         dissolve: see :func:`relabel`.
         progress: hears of the files.
     """
     folder, progress = product.path, progress or Silence()
     with building_in(folder, overwrite=True) as building:
-        model, fitted = made()
+        model, classified = change()
         run = product.run()
         progress.start("relabel", 4 if dissolve else 3)
         ids, before, area = read_columns(folder / "labels.gpkg")
-        if fitted is None:
-            fitted = np.zeros(int(ids.max(initial=0)) + 1, np.int64)
-            fitted[ids] = before
+        fitted = np.zeros(int(ids.max(initial=0)) + 1, np.int64)
+        fitted[ids] = before if classified is None else classified.fitted[ids]
         if int(fitted.max(initial=0)) >= max(len(model), 1):
             raise ProductError(f"{folder} has objects of classes that its class model lacks; make the product again")
         rows = class_rows(model, fitted[ids], area)
-        write_relabelled(folder / "labels.gpkg", building / "labels.gpkg", fitted, model.merged, rows)
+        anew = None if classified is None else (classified.fitted, classified.confidence)
+        write_relabelled(folder / "labels.gpkg", building / "labels.gpkg", model.merged, rows, anew)
         progress.advance()
         values = label_values(fitted, model)
         write_labels(building / "labels.tif", folder / "objects.tif", values, colour_table(model, int(values[0])))

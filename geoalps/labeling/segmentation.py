@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from geoalps.errors import SceneError, TileError
+from geoalps.errors import PluginError, SceneError, TileError
 from geoalps.grid import Tile, TileGrid, Window
 from geoalps.io.scene import Scene
 from geoalps.io.store import Store, TileRecord
@@ -28,6 +28,8 @@ SEARCHED = 100_000_000
 """Pixels of an unreadable window in which the unreadable tile is looked for."""
 SAMPLE_WINDOW, SAMPLES = 384, 4
 """An adaptive segmenter looks at SAMPLES x SAMPLES windows of this side, spread evenly."""
+LARGEST = float(np.finfo(np.float16).max)
+"""Number that the store can keep."""
 NAMED = 5
 """Failures that an error tells one by one."""
 
@@ -77,6 +79,11 @@ class TileSegmentation:
             values = np.concatenate([values, described], 1)
         if self.spectra.bands and len(segments):
             values = np.concatenate([values, self.spectra.means(segments, tile.window)], 1)
+        if len(segments) and np.abs(values).max() > LARGEST:
+            raise PluginError(
+                f"the embeddings of {name!r} reach {np.abs(values).max():g}, and the store keeps them as float16, up "
+                f"to {LARGEST:g}; scale them"
+            )
         info = {"empty": int(empty.sum()), "gated": int(gated.sum()), "valid": int(valid.sum())}
         info = {**info, "unreadable": lost} if lost else info
         return TileRecord(segments, values, mean_colours(segments, image), valid, info, whole=not lost)

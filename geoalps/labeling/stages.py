@@ -233,8 +233,7 @@ def update_classes(
     given = [stores] if isinstance(stores, Store) else list(stores)
     for store in given:
         check_model(model, store.fingerprint)
-    if not len(model):
-        raise OptionError("the class model was fitted on scenes without objects; fit another on scenes with some")
+    _refuse_empty(model)
     return update(model, given, seed, workers, progress)
 
 
@@ -265,7 +264,13 @@ def adapt_classes(
     given = [stores] if isinstance(stores, Store) else list(stores)
     for store in given:
         check_model(model, store.fingerprint)
+    _refuse_empty(model)
     return adapted(model, given, workers, progress)
+
+
+def _refuse_empty(model: ClassModel) -> None:
+    if not len(model):
+        raise OptionError("the class model was fitted on scenes without objects; fit another on scenes with some")
 
 
 def label(

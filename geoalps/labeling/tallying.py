@@ -94,8 +94,9 @@ def kept(values: NDArray[np.int64], truth: Truth, ignore: Sequence[str]) -> NDAr
     names = {int(value): truth.class_name(int(value)) for value in np.unique(values)}
     known = {*names.values(), *truth.names}
     refuse_unknown(ignore, truth, known)
+    # a class is known by its name; the values are our own where features are burnt, and no word of the user's
     words = {word if word in known else str(int(float(word))) for word in ignore}
-    dropped = [value for value, name in names.items() if {name, str(value)} & words]
+    dropped = [value for value, name in names.items() if name in words or (not truth.names and str(value) in words)]
     return ~np.isin(values, dropped)
 
 

@@ -68,7 +68,8 @@ def test_the_number_of_classes_may_be_left_to_the_program(geoalps, scene, produc
 
 def test_update_goes_on_and_leaves_a_product_alone(geoalps, out, tmp_path):
     other = write(tmp_path / "other.tif", colours((140, 170), step=29)).path
-    refused(geoalps("-q", "update", out, other, *TILED), "is a product", "-o")
+    for args in ((out,), (out / "classes.json",), (out, "-o", out, "--overwrite")):
+        refused(geoalps("-q", "update", args[0], other, *args[1:], *TILED), "is a product", "-o")
     model = made(geoalps("-q", "update", out, other, "-o", tmp_path / "classes", *TILED)).parent
     before, after = (json.loads((path / "classes.json").read_text()) for path in (out, model))
     assert before["classes"] == after["classes"]
@@ -122,6 +123,8 @@ def test_the_table_is_edited_in_qgis(geoalps, out):
         database.execute("UPDATE classes SET class_name = 'wood', merge_into = 0 WHERE class_id = 2")
         database.execute("UPDATE classes SET colour = '#00ff00' WHERE class_id = 4")
     database.close()
+    # the table beside the product does not know of it, and is not taken without being named
+    refused(geoalps("-q", "relabel", out), "was edited", "labels.gpkg", "classes.csv")
     made(geoalps("-q", "relabel", out, out / "labels.gpkg"))
     assert table(out).class_id.tolist() == [0, 1, 3, 4]
     with rasterio.open(out / "labels.tif") as file:

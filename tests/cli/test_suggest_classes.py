@@ -87,7 +87,7 @@ def test_a_product_without_its_store_says_what_to_do(geoalps, product, tmp_path)
     bare = shutil.copytree(product, tmp_path / "bare", ignore=shutil.ignore_patterns("work"))
     done = geoalps("-q", "suggest-classes", bare)
     assert done.code == 1
-    assert "without its store (made with --clean); segment its scene again" in done.err
+    assert "has no store (work/), which holds the embeddings; make the product again" in done.err
 
 
 def test_a_scene_without_objects_is_refused(geoalps, tmp_path):

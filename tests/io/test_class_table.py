@@ -10,8 +10,8 @@ from geoalps.errors import OptionError, ProductError
 from geoalps.io.class_table import ClassEntry, check_entries, read_class_table, write_class_table
 
 KNOWN = tuple(ClassEntry(i, f"class {i}", colour) for i, colour in enumerate(["#112233", "#445566", "#778899"]))
-NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1).filter(
-    lambda name: name == name.strip()
+NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Zl", "Zp"]), min_size=1, max_size=200).filter(
+    lambda name: name == " ".join(name.split())
 )
 
 
@@ -69,6 +69,21 @@ def test_the_table_of_a_geopackage_is_read(tmp_path):
     )
 
 
+def test_a_line_that_names_the_separator_and_wide_letters_are_read(tmp_path):
+    path = tmp_path / "names.csv"
+    path.write_text("sep=;\nclass_id;name\n1;a,b  c\n", encoding="utf-16")
+    assert read_class_table(path, KNOWN)[1].class_name == "a,b c"
+
+
+def test_what_was_merged_before_goes_on_with_its_class(tmp_path):
+    known = (KNOWN[0], ClassEntry(1, "one", "#445566", 0), KNOWN[2])
+    path = tmp_path / "names.csv"
+    path.write_text("class_id,merge_into\n0,2\n2,\n")
+    found = read_class_table(path, known)
+    assert [entry.merge_into for entry in found] == [2, 2, None]
+    check_entries(found)
+
+
 @pytest.mark.parametrize(("text", "said"), [
     ("name,colour\nwater,#000000\n", "has no column class_id"),
     ("class_id,name\n7,water\n", "line 2 .*: there is no class 7, only 0 to 2"),
@@ -90,6 +105,9 @@ def test_a_bad_cell_is_named(tmp_path, text, said):
 def test_a_file_that_is_none_is_told(tmp_path):
     with pytest.raises(ProductError, match="cannot be read"):
         read_class_table(tmp_path / "none.csv")
+    (tmp_path / "book.csv").write_bytes(bytes(range(256)) * 9)
+    with pytest.raises(ProductError, match="is no text; save the table as CSV"):
+        read_class_table(tmp_path / "book.csv")
     with pytest.raises(ProductError, match="no table classes"):
         read_class_table(tmp_path / "none.gpkg")
     (tmp_path / "text.gpkg").write_text("no database at all, only some text that is long enough to be looked at")
@@ -103,10 +121,12 @@ def entry(class_id, name="", into=None):
 
 @pytest.mark.parametrize(("entries", "said"), [
     ([entry(0), entry(2)], "has the classes 0, 2; one row is wanted for each of 0 to 2"),
-    ([entry(0), entry(1), entry(1)], "class 1 is there twice"),
+    ([entry(0), entry(1), entry(1)], "class 1 has two rows"),
     ([entry(0), entry(1)], "one row is wanted for each of 0 to 2"),
     ([entry(0, "a"), entry(1, "a"), entry(2)], "classes 0, 1 are all named 'a'; .* merge_into 0"),
     ([entry(0, "  "), entry(1), entry(2)], "class 0 has no name"),
+    ([entry(0, "a\0b"), entry(1), entry(2)], "class 0 has a name of 3 characters, or with some that do not print"),
+    ([entry(0, "a" * 201), entry(1), entry(2)], "class 0 has a name of 201 characters"),
     ([entry(0), entry(1, into=1), entry(2)], "class 1 is to be merged into itself"),
     ([entry(0), entry(1, into=3), entry(2)], "merged into 3; there are classes 0 to 2"),
     ([entry(0), entry(1, into=2), entry(2, into=0)], "class 1 is to be merged into 2, which is merged into 0"),

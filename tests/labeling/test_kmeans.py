@@ -127,7 +127,7 @@ def model():
         Centres.flat(OnlineKMeans.seeded(scaling(x), 3, 0).centres),
         scaling,
         entries(["#ff0000", "#00ff00", "#0000ff"]),
-        {"segmenter": {}, "stretch": {}, "spectra": {}},
+        {"segmenter": {}, "stretch": {}, "spectra": {}, "bands": [], "dtype": "uint8", "scenes": [], "objects": 0},
     )
 
 

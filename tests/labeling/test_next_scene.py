@@ -128,6 +128,27 @@ def test_a_store_with_another_stretch_is_refused(tmp_path):
     assert len(ga.label(alike, model, tmp_path / "out").objects())
 
 
+def test_stores_that_mean_other_things_are_not_fitted_together(tmp_path):
+    dark, light = (write(tmp_path / f"{top}.tif", picture(dtype=np.uint16) * top) for top in (3, 9))
+    stores = [ga.segment(path, segmenter=PlainSegmenter(), path=tmp_path / path.stem) for path in (dark, light)]
+    with pytest.raises(OptionError, match=r"9 was segmented with another stretch than 3 \(.*--class-model"):
+        ga.fit_classes(stores, 3)
+
+
+class Huge(PlainSegmenter):
+    """Embeddings that half a float does not hold."""
+
+    def segment(self, image, valid):
+        segments, embedding = super().segment(image, valid)
+        return segments, replace(embedding, values=embedding.values * 1000)
+
+
+def test_embeddings_that_the_store_cannot_hold_are_refused(tmp_path):
+    path = write(tmp_path / "scene.tif", picture())
+    with pytest.raises(Exception, match=r"the embeddings of 'plain' reach .* up to 65504; scale them"):
+        ga.segment(path, segmenter=Huge(), path=tmp_path / "store")
+
+
 def test_a_model_of_nothing_is_refused_where_there_are_objects(first, tmp_path):
     empty = write(tmp_path / "empty.tif", np.full((3, 64, 64), 7, np.uint8))
     with rasterio.open(empty, "r+") as file:
@@ -138,6 +159,8 @@ def test_a_model_of_nothing_is_refused_where_there_are_objects(first, tmp_path):
         ga.tile_label(tmp_path / "first.tif", tmp_path / "out", class_model=nothing.path, **OPTIONS)
     with pytest.raises(OptionError, match="fitted on scenes without objects"):
         ga.update_classes(ClassModel.load(nothing.path), ga.Store.open(first.path / "work"))
+    with pytest.raises(OptionError, match="fitted on scenes without objects"):
+        ga.adapt_classes(ClassModel.load(nothing.path), ga.Store.open(first.path / "work"))
 
 
 def test_in_another_light_the_classes_are_found_again_when_it_may_adapt(first, tmp_path):

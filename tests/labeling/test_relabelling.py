@@ -200,7 +200,7 @@ def test_what_cannot_be_split_is_told(product):
         split_class(product, 9, 2)
     with pytest.raises(OptionError, match="allowed is 2 and more"):
         split_class(product, 0, 1)
-    with pytest.raises(OptionError, match="objects"):
+    with pytest.raises(OptionError, match=r"class 0 has .* objects; it cannot be split into 500"):
         split_class(product, 0, 500)
     first = entries(product)
     relabel(product, (*first[:4], replace(first[4], merge_into=0)))
@@ -214,6 +214,82 @@ def test_what_cannot_be_split_is_told(product):
     relabel(product, entries(product))
     assert content(product) == unchanged
     assert not (product.path / "work").exists()
+
+
+def test_a_class_that_holds_others_is_not_split(product):
+    first = entries(product)
+    relabel(product, (*first[:4], replace(first[4], merge_into=0)))
+    with pytest.raises(OptionError, match=r"class 0 holds others \(4\), .* --reset"):
+        split_class(product, 0, 2)
+
+
+def test_a_split_tells_the_confidence_that_the_model_has(product):
+    split_class(product, 0, 3)
+    again = ga.label(product.store(), ClassModel.load(product.path), product.path.with_name("x"))
+    assert product.objects().confidence.tolist() == again.objects().confidence.tolist()
+
+
+def test_another_store_in_its_place_is_noticed(made, product):
+    from geoalps.io.store import Store
+
+    path = made.path.parent / "town.tif"
+    ga.segment(path, ga.TileGrid((150, 190), 96, 16), PlainSegmenter(), path=product.path / "work", overwrite=True)
+    assert Store.open(product.path / "work").grid.size == 96
+    with pytest.raises(ProductError, match="is not the store that the product was made from"):
+        split_class(product, 0, 2)
+
+
+def test_a_geopackage_that_is_open_elsewhere_is_left_alone(product):
+    import sqlite3
+
+    before, first = content(product), entries(product)
+    other = sqlite3.connect(product.path / "labels.gpkg")
+    other.execute("PRAGMA journal_mode = WAL")
+    other.execute("UPDATE classes SET class_name = 'edited' WHERE class_id = 0")
+    other.commit()
+    named = [replace(entry, class_name=f"kind {entry.class_id}") for entry in first]
+    with pytest.raises(ProductError, match=r"open in another program \(.*\): save there and close it"):
+        relabel(product, named)
+    other.close()
+    assert product.classes().class_name[0] == "edited"
+    assert (product.path / "labels.tif").read_bytes() == before["labels.tif"]
+    with sqlite3.connect(product.path / "labels.gpkg") as writing:
+        writing.execute("BEGIN IMMEDIATE")
+        with pytest.raises(ProductError, match="locked"):
+            relabel(product, named)
+    writing.close()
+    relabel(product, named)
+    assert product.classes().class_name.tolist() == [entry.class_name for entry in named]
+
+
+@pytest.mark.parametrize("files", range(8))
+def test_killed_while_its_files_are_moved_it_is_finished_by_whoever_opens_it(product, monkeypatch, files):
+    from pathlib import Path
+
+    first = entries(product)
+    merged = (*first[:3], *(replace(entry, merge_into=0) for entry in first[3:]))
+    moves, original = [], Path.replace
+
+    def move(self, target):
+        """Move some files, and then be killed."""
+        if self.parent.name == "product.done":
+            if len(moves) == files:
+                raise KeyboardInterrupt
+            moves.append(target)
+        return original(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", move)
+        with pytest.raises(KeyboardInterrupt):
+            relabel(product, merged, dissolve=True)
+    assert not (product.path / "run.json").exists()
+    opened = ga.Product.open(product.path)
+    check(opened, opened.objects().fitted_class_id.tolist())
+    assert entries(opened) == merged
+    assert (product.path / "dissolved.gpkg").exists()
+    assert not (product.path / "work" / "product.done").exists()
+    relabel(opened, first)
+    assert not (product.path / "dissolved.gpkg").exists()
 
 
 def test_nonsense_changes_nothing(product):

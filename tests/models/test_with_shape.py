@@ -269,6 +269,7 @@ def test_a_column_without_spread_takes_no_weight():
 
 def test_a_class_model_keeps_the_groups(tmp_path):
     source = {"segmenter": {}, "encoder": None, "stretch": {}, "spectra": {}}
+    source |= {"bands": [], "dtype": "uint8", "scenes": [], "objects": 0}
     values = embeddings(channels=20)
     for name, appended in (("none", 0), ("some", 16)):
         normalisation = fitted("pca", values, appended)
