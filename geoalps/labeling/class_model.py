@@ -146,7 +146,7 @@ class ClassModel:
             content = json.loads((folder / "classes.json").read_text(encoding="utf-8"))
             if content["format"] != FORMAT:
                 raise _older(folder, content["format"])
-            digest = _digest(folder / "classes.npz")
+            together = content["arrays"] == _digest(folder / "classes.npz")
             with np.load(folder / "classes.npz", allow_pickle=False) as arrays:
                 centres = Centres(*(arrays[name] for name in ARRAYS))
                 shift, basis, mean, deviation = (arrays[name] for name in SCALING)
@@ -164,7 +164,7 @@ class ClassModel:
             raise ProductError(
                 f"the class model in {folder} is damaged ({error}); copy it again or fit another with `geoalps fit`"
             ) from error
-        if content["arrays"] != digest or not model._whole:
+        if not together or not model._whole:
             raise ProductError(
                 f"the class model in {folder} is damaged: classes.json and classes.npz do not fit together"
             )

@@ -319,6 +319,18 @@ def test_a_class_is_ignored_by_name_or_value(tmp_path):
     assert [entry.value for entry in evaluate(out, raster, ignore=["10", 77]).classes] == [3, 4]
 
 
+def test_a_numbered_class_of_features_is_ignored_by_its_number_alone(tmp_path):
+    """The values that features are burnt with are the program's own."""
+    out, truth = named(tmp_path, ["a", "b", "c"])
+    table = geopandas.read_file(truth)
+    table["class"] = table["class"].map({"grass": 1, "water": 2})
+    table.to_file(tmp_path / "numbers.gpkg")
+    for ignored, left in ((["1"], ["2"]), (["2"], ["1"]), (["0"], ["1", "2"]), ([], ["1", "2"])):
+        found = evaluate(out, tmp_path / "numbers.gpkg", ignore=ignored)
+        assert [entry.name for entry in found.classes] == left
+    assert [entry.name for entry in evaluate(out, truth, ignore=["0"]).classes] == ["grass", "water"]
+
+
 def test_sixteen_bit_labels_have_another_number_for_none():
     labels, objects, truth, instances = made(4)
     everywhere = np.ones(labels.shape, bool)
