@@ -105,7 +105,7 @@ def test_a_split_without_a_share_is_not_there(finished, tmp_path):
 
 def test_merged_classes_leave_no_hole_in_the_numbers(finished, tmp_path):
     product = Product(shutil.copytree(finished.product.path, tmp_path / "product"))
-    names = ["water", 'roof "red"\n', "Bäume", "x", "y"]
+    names = ["water", 'roof "red"', "Bäume", "x", "y"]
     merged = {1: 0, 3: 2}
     relabel(product, [ClassEntry(i, names[i], f"#0{i}ff00", merged.get(i)) for i in range(5)])
     folder = write_mmseg(product, tmp_path / "mm", finished.scene, chip_size=64, block_chips=1, min_cover=0)
