@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     type=click.Choice(["mixture", "network"]),
     default="mixture",
     show_default=True,
-    help="Clusters split and merged by 2-means, or by a network (DeepDPM), which takes minutes.",
+    help="Clusters split and merged by 2-means, or by a network (DeepDPM), which takes longer.",
 )
 @click.option(
     "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the curves to a .png, .pdf or .svg, too."

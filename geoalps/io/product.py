@@ -119,9 +119,9 @@ def _finish(folder: Path) -> None:
         if (complete / "labels.gpkg").exists():  # it goes first: none of the new files has a name yet
             (folder / DISSOLVED).unlink(missing_ok=True)
         for name in ("labels.gpkg", DISSOLVED, *FILES):
-            if (complete / name).exists():
+            with suppress(FileNotFoundError):  # moved before, or by another who opened the product at this moment
                 (complete / name).replace(folder / name)
-        shutil.rmtree(complete)
+        shutil.rmtree(complete, ignore_errors=True)
     except OSError as error:
         raise ProductError(
             f"{folder} cannot be finished ({error.strerror or error}); make it writable, close what has its files "

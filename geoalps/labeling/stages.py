@@ -230,11 +230,7 @@ def update_classes(
         OptionError: a store was made with another segmenter, encoder, bands or stretch than the model was fitted with.
         StoreError: a tile is missing.
     """
-    given = [stores] if isinstance(stores, Store) else list(stores)
-    for store in given:
-        check_model(model, store.fingerprint)
-    _refuse_empty(model)
-    return update(model, given, seed, workers, progress)
+    return update(model, _learnable(model, stores), seed, workers, progress)
 
 
 def adapt_classes(
@@ -261,16 +257,17 @@ def adapt_classes(
         OptionError: a store was made with another segmenter, encoder, bands or stretch than the model was fitted with.
         StoreError: a tile is missing.
     """
+    return adapted(model, _learnable(model, stores), workers, progress)
+
+
+def _learnable(model: ClassModel, stores: Sequence[Store] | Store) -> list[Store]:
+    """The stores, when a class model can learn from them; else an OptionError that says why not."""
     given = [stores] if isinstance(stores, Store) else list(stores)
     for store in given:
         check_model(model, store.fingerprint)
-    _refuse_empty(model)
-    return adapted(model, given, workers, progress)
-
-
-def _refuse_empty(model: ClassModel) -> None:
     if not len(model):
         raise OptionError("the class model was fitted on scenes without objects; fit another on scenes with some")
+    return given
 
 
 def label(

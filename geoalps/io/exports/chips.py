@@ -60,7 +60,7 @@ class Cutting:
         if not 0 <= self.min_cover <= 1:
             raise OptionError(f"the least cover is {self.min_cover}; allowed are shares from 0 to 1")
 
-    def cut(self, product: Product, listener: Progress) -> Mapping[str, list[Tile]]:
+    def cut(self, product: Product, progress: Progress) -> Mapping[str, list[Tile]]:
         """The chips of every split, in row-major order; ``all`` is the only split where nothing is split.
 
         Reads ``labels.tif`` once, a chip at a time.
@@ -68,7 +68,7 @@ class Cutting:
         Raises:
             OptionError: no chip is labelled enough, or the gap leaves a split without chips.
         """
-        kept = self._covered(product, listener)
+        kept = self._covered(product, progress)
         if not kept:
             raise OptionError(
                 f"no chip of {self.chip_size} pixels is labelled to {self.min_cover:g} of its area; make the chips or "
@@ -78,17 +78,17 @@ class Cutting:
             return {ALL: kept}
         return split_chips(kept, self.split, self.block_chips, self.gap, self.seed)
 
-    def _covered(self, product: Product, listener: Progress) -> list[Tile]:
+    def _covered(self, product: Product, progress: Progress) -> list[Tile]:
         """Chips that are labelled enough, in row-major order."""
         with RasterReader(product.path / "objects.tif") as objects:
             grid = TileGrid(objects.shape, self.chip_size, 0)
-            listener.start("cover", len(grid))
+            progress.start("cover", len(grid))
             kept = []
             for chip in grid:
                 cover = np.count_nonzero(objects.read(chip.core)) / self.chip_size**2
                 if cover > 0 and cover >= self.min_cover:
                     kept.append(chip)
-                listener.advance()
+                progress.advance()
         return kept
 
 

@@ -67,16 +67,16 @@ def write_coco(
     """
     if not 0 <= min_visible < 1:
         raise OptionError(f"the least visible share is {min_visible}; allowed is 0 to below 1")
-    folder, listener, cut = Path(folder), progress or Silence(), Cutting(**cutting)
+    folder, progress, cut = Path(folder), progress or Silence(), Cutting(**cutting)
     images = ChipImages.of(product, scene)
     with new_folder(folder, product, overwrite) as part:
-        splits = cut.cut(product, listener)
+        splits = cut.cut(product, progress)
         (part / "images").mkdir()
         counts: dict[str, Any] = {}
         with _Chips.open(product, images, cut.chip_size, min_visible) as chips:
-            listener.start("chips", sum(map(len, splits.values())))
+            progress.start("chips", sum(map(len, splits.values())))
             for name, tiles in splits.items():
-                counts[name] = {"images": len(tiles), "annotations": chips.write(part, name, tiles, listener)}
+                counts[name] = {"images": len(tiles), "annotations": chips.write(part, name, tiles, progress)}
         mark(part, product, "coco", {**asdict(cut), "min_visible": min_visible}, counts)
     return folder
 
@@ -105,7 +105,7 @@ class _Chips:
         pixels = count_pixels(objects)
         return cls(images, objects, labels, Legend.of(product), size, min_visible, pixels)
 
-    def write(self, folder: Path, split: str, chips: list[Tile], listener: Progress) -> int:
+    def write(self, folder: Path, split: str, chips: list[Tile], progress: Progress) -> int:
         """Images and annotations of one split; the number of its annotations."""
         before, first = self.annotations, self.written + 1
         name = "annotations" if split == ALL else f"annotations_{split}"
@@ -114,7 +114,7 @@ class _Chips:
             file.write(json.dumps(self._categories()) + ',\n"images": [')
             _write_list(file, (self._image(number, chip) for number, chip in enumerate(chips, first)))
             file.write('],\n"annotations": [')
-            _write_list(file, self._annotated(folder, chips, first, listener))
+            _write_list(file, self._annotated(folder, chips, first, progress))
             file.write("]}\n")
         return self.annotations - before
 
@@ -146,14 +146,14 @@ class _Chips:
             "transform": [place.a, place.b, x, place.d, place.e, y],
         }
 
-    def _annotated(self, folder: Path, chips: list[Tile], first: int, listener: Progress) -> Iterator[dict[str, Any]]:
+    def _annotated(self, folder: Path, chips: list[Tile], first: int, progress: Progress) -> Iterator[dict[str, Any]]:
         """Write the image of each chip; the annotations of one after the other."""
         for number, chip in enumerate(chips, first):
             path = folder / "images" / f"{chip_name(self.images.name, chip)}.png"
             self.images.write(path, chip, self.size)
             yield from self._annotations(number, chip)
             self.written += 1
-            listener.advance()
+            progress.advance()
 
     def _annotations(self, image: int, chip: Tile) -> Iterator[dict[str, Any]]:
         """One a visible object of a chip, in ascending order of object ids."""

@@ -70,11 +70,11 @@ def write_constraints(
         ProductError: the directory is taken or cannot be written.
     """
     _check(min_pixels)
-    folder, listener = Path(folder), progress or Silence()
+    folder, progress = Path(folder), progress or Silence()
     with new_folder(folder, product, overwrite) as part, RasterReader(product.path / "objects.tif") as objects:
         number = numbered(count_pixels(objects), min_pixels)
         grid = TileGrid(objects.shape, window, 0)
-        listener.start("sgo", 2 * len(grid))
+        progress.start("sgo", 2 * len(grid))
         with (
             _raster(part / "sgo.tif", objects, number.dtype.name, 0, window) as sgo,
             _raster(part / "sgb.tif", objects, "uint8", None, window) as sgb,
@@ -82,8 +82,8 @@ def write_constraints(
             for tile in grid:
                 for raster, values in zip((sgo, sgb), _of_window(objects, number, tile.core), strict=True):
                     raster.write(tile.core, values)
-                listener.advance()
-        _check_written(part, objects, number, grid, listener)
+                progress.advance()
+        _check_written(part, objects, number, grid, progress)
         mark(part, product, "sgo", {"min_pixels": min_pixels}, {"objects": int(number.max(initial=0))})
     return folder
 
@@ -124,14 +124,14 @@ def write_constraint_chips(
     _check(min_pixels)
     if not 1 <= most <= 65535:
         raise OptionError(f"at most {most} objects a chip is given; allowed are 1 to 65535")
-    folder, listener, cut = Path(folder), progress or Silence(), Cutting(**cutting)
+    folder, progress, cut = Path(folder), progress or Silence(), Cutting(**cutting)
     images = ChipImages.of(product, scene)
     with new_folder(folder, product, overwrite) as part, RasterReader(product.path / "objects.tif") as objects:
-        splits = cut.cut(product, listener)
-        listener.start("chips", sum(map(len, splits.values())))
+        splits = cut.cut(product, progress)
+        progress.start("chips", sum(map(len, splits.values())))
         chips = _Chips(images, objects, cut.chip_size, most, min_pixels)
         for split, tiles in splits.items():
-            chips.write(part, "" if split == ALL else split, tiles, listener)
+            chips.write(part, "" if split == ALL else split, tiles, progress)
         options = {**asdict(cut), "most": most, "min_pixels": min_pixels}
         mark(part, product, "sgo", options, {split: len(tiles) for split, tiles in splits.items()})
     return folder
@@ -147,7 +147,7 @@ class _Chips:
     most: int
     min_pixels: int
 
-    def write(self, folder: Path, split: str, chips: list[Tile], listener: Progress) -> None:
+    def write(self, folder: Path, split: str, chips: list[Tile], progress: Progress) -> None:
         """Images, SGO and SGB of one split; directly in ``img_dir`` and so on where nothing is split."""
         folders = [folder / name / split for name in ("img_dir", "sgo_dir", "sgb_dir")]
         for made in folders:
@@ -157,7 +157,7 @@ class _Chips:
             self.images.write(image, chip, self.size)
             for path, values in zip((sgo, sgb), self._constraints(chip), strict=True):
                 write_png(path, padded(values, self.size, 0))
-            listener.advance()
+            progress.advance()
 
     def _constraints(self, chip: Tile) -> tuple[NDArray[Any], NDArray[np.uint8]]:
         """SGO and SGB of a chip, each (h, w)."""
@@ -234,7 +234,7 @@ def _of_window(objects: RasterReader, number: NDArray[Any], window: Window) -> t
 
 
 def _check_written(
-    folder: Path, objects: RasterReader, number: NDArray[Any], grid: TileGrid, listener: Progress
+    folder: Path, objects: RasterReader, number: NDArray[Any], grid: TileGrid, progress: Progress
 ) -> None:
     """Read both rasters again: GDAL may take a full disk for a success. A ProductError when they are not whole."""
     try:
@@ -247,7 +247,7 @@ def _check_written(
                 for raster, values in zip((sgo, sgb), _of_window(objects, number, tile.core), strict=True):
                     if not np.array_equal(raster.read(tile.core), values):
                         raise ProductError("SGO and SGB do not hold what was written; is the disk full?")
-                listener.advance()
+                progress.advance()
             for raster in (sgo, sgb):
                 raster.check_overviews()
     except RasterioError as error:

@@ -53,13 +53,13 @@ def write_geoparquet(
     """
     import pyogrio
 
-    path, source, listener = Path(path), product.path / "labels.gpkg", progress or Silence()
+    path, source, progress = Path(path), product.path / "labels.gpkg", progress or Silence()
     with new_file(path, product, overwrite) as part:
         try:
             total = int(pyogrio.read_info(source, layer="objects")["features"])
-            listener.start("objects", -(-total // rows))
+            progress.start("objects", -(-total // rows))
             with pyogrio.open_arrow(source, layer="objects", use_pyarrow=True, batch_size=rows) as (meta, batches):
-                written = _copy(batches, meta, part, listener)
+                written = _copy(batches, meta, part, progress)
         except (RuntimeError, pa.ArrowException) as error:
             raise ProductError(f"{source} cannot be copied to {path} ({error}); is the disk full?") from error
         if written != total:
@@ -67,7 +67,7 @@ def write_geoparquet(
     return path
 
 
-def _copy(batches: Any, meta: dict[str, Any], part: Path, listener: Progress) -> int:
+def _copy(batches: Any, meta: dict[str, Any], part: Path, progress: Progress) -> int:
     """Write all batches and what is known of them at the end; the number of rows."""
     count, seen = 0, _Seen()
     schema = _schema(batches.schema, meta["geometry_name"])
@@ -76,7 +76,7 @@ def _copy(batches: Any, meta: dict[str, Any], part: Path, listener: Progress) ->
             if batch.num_rows:
                 writer.write_batch(_with_boxes(batch, meta["geometry_name"], schema, seen))
                 count += batch.num_rows
-                listener.advance()
+                progress.advance()
         writer.add_key_value_metadata({"geo": json.dumps(_metadata(meta["crs"], seen))})
     return count
 

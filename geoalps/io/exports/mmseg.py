@@ -106,7 +106,7 @@ def write_mmseg(
         ProductError: the directory is taken or cannot be written.
         SceneError: the scene is not there, or another.
     """
-    folder, listener = Path(folder), progress or Silence()
+    folder, progress = Path(folder), progress or Silence()
     cut = Cutting(**{"split": SPLIT, **{name: value for name, value in cutting.items() if value is not None}})
     legend = Legend.of(product)
     if len(legend) > UNCOVERED:
@@ -115,12 +115,12 @@ def write_mmseg(
         )
     images = ChipImages.of(product, scene)
     with new_folder(folder, product, overwrite) as part:
-        splits = cut.cut(product, listener)
-        listener.start("chips", sum(map(len, splits.values())))
+        splits = cut.cut(product, progress)
+        progress.start("chips", sum(map(len, splits.values())))
         with RasterReader(product.path / "labels.tif") as labels:
             chips = _Chips(images, labels, _numbers(legend), cut.chip_size)
             for split, tiles in splits.items():
-                chips.write(part, split, tiles, listener)
+                chips.write(part, split, tiles, progress)
         _write_texts(part, images, legend, cut, splits)
         mark(part, product, "mmseg", asdict(cut), {split: len(tiles) for split, tiles in splits.items()})
     return folder
@@ -136,7 +136,7 @@ class _Chips:
     """(65536,) the number of every value of ``labels.tif``."""
     size: int
 
-    def write(self, folder: Path, split: str, chips: list[Tile], listener: Progress) -> None:
+    def write(self, folder: Path, split: str, chips: list[Tile], progress: Progress) -> None:
         """Images and label maps of one split."""
         image_dir, label_dir = (folder / name / split for name in ("img_dir", "ann_dir"))
         for made in (image_dir, label_dir):
@@ -146,7 +146,7 @@ class _Chips:
             self.images.write(image_dir / name, chip, self.size)
             classes = self.numbers[self.labels.read(chip.core)]
             write_png(label_dir / name, padded(classes, self.size, UNCOVERED))
-            listener.advance()
+            progress.advance()
 
 
 def _numbers(legend: Legend) -> NDArray[np.uint8]:

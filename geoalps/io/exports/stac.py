@@ -75,12 +75,12 @@ def write_stac(
         OptionError: ``when`` is no time, or ends before it begins.
         ProductError: the file exists or cannot be written, or a file of the product cannot be read.
     """
-    path, listener = Path(path), progress or Silence()
-    listener.start("stac", 1)
+    path, progress = Path(path), progress or Silence()
+    progress.start("stac", 1)
     content = stac_item(product, path, item_id, when)
     with new_file(path, product, overwrite) as part:
         write_json(part, content)
-    listener.advance()
+    progress.advance()
     return path
 
 
