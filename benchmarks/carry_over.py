@@ -83,7 +83,7 @@ class Pair:
 def made_pairs(work: Path) -> Iterator[Pair]:
     """Places in another light and season; and other places."""
     for place in (1, 2, 3):
-        one, truth = made(work / f"a{place}.tif", 20 + place)
+        one, truth = made(work / f"a{place}.tif", 30 + place)
         with rasterio.open(one) as file, rasterio.open(truth) as labels:
             image, classes, profile = file.read(), labels.read(1), file.profile
         for number, (name, change) in enumerate(CHANGES.items()):
@@ -92,7 +92,7 @@ def made_pairs(work: Path) -> Iterator[Pair]:
             with rasterio.open(other, "w", **profile) as file:
                 file.write(np.clip(seen, 0, 255).astype(np.uint8).transpose(2, 0, 1))
             yield Pair("the same place", f"place {place}: {name}", one, other, truth, truth)
-        other, other_truth = made(work / f"b{place}.tif", 120 + place)
+        other, other_truth = made(work / f"b{place}.tif", 130 + place)
         yield Pair("another place", f"place {place}: another", one, other, truth, other_truth)
 
 

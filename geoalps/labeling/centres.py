@@ -20,7 +20,7 @@ Batch = NDArray[np.float32]
 USUAL = 0.99
 """Share of a class's objects that lie nearer to its centre than what is called unusual."""
 ROUNDS, WEIGHT = 10, 0.5
-"""Of adapting to another scene; chosen on made pairs and real halves (``benchmarks/carry_over.py``)."""
+"""Of adapting to another scene; chosen on made pairs and real halves (``benchmarks/carry_over.py`` has other pairs)."""
 
 
 @dataclass(frozen=True, eq=False)
