@@ -34,7 +34,7 @@ class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 @click.option("--seed", type=int, default=0, show_default=True, help="Another seed is another place.")
 @click.option("--pixel-size", type=float, default=0.3, show_default=True, help="Metres, 0.1 to 2.")
 @click.option(
-    "--truth/--no-truth", default=True, show_default=True, help="Write OUTPUT_class.tif and OUTPUT_inst.tif too."
+    "--truth/--no-truth", default=True, show_default=True, help="Write OUTPUT_class, _inst and _places beside it."
 )
 @click.option("--overwrite", is_flag=True, help="Replace files that are there.")
 @click.pass_context
@@ -51,6 +51,8 @@ def command(
     """Write a made aerial scene to OUTPUT, a GeoTIFF, with its truth beside it.
 
     Buildings with shadows, roads, fields with rows, trees, water, vehicles and ships, all drawn by code from the seed.
+    The truth is OUTPUT_class.tif (land cover), OUTPUT_inst.tif (things) and OUTPUT_places.gpkg (a few labelled points
+    of every class, for geoalps name-from).
 
     \b
     Examples:

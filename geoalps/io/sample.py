@@ -13,17 +13,20 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
 from rasterio.errors import CRSError, RasterioError
-from rasterio.transform import from_origin
+from rasterio.transform import from_origin, xy
 from rasterio.windows import Window as RasterWindow
 
 from geoalps.errors import OptionError, ProductError
 from geoalps.grid import TileGrid, Window
 from geoalps.sample import CLASSES, SampleScene, SampleWindow
+from geoalps.sample.places import Place, choose_places, places_in
 
 WEST, NORTH = 500_000.0, 5_200_000.0
 """Map coordinates of the upper left corner: on the central meridian of a UTM zone, at the latitude of the Alps."""
 BLOCK = 256
 """Side of the files' blocks in pixels."""
+PLACES, LOOKED_AT = 6, 16
+"""Labelled places a class, found in at most so many of the windows."""
 
 
 def write_sample(
@@ -39,15 +42,16 @@ def write_sample(
     their final names, an older file of that name is replaced.
 
     Args:
-        path: of the image, ``NAME.tif``; the truth becomes ``NAME_class.tif`` and ``NAME_inst.tif``.
+        path: of the image, ``NAME.tif``; the truth becomes ``NAME_class.tif``, ``NAME_inst.tif`` and
+            ``NAME_places.gpkg``.
         scene: what to draw.
-        truth: also write the class raster (uint8, class names in its tags, 0 other) and the instance raster (uint32,
-            0 none).
+        truth: also write the class raster (uint8, class names in its tags, 0 other), the instance raster (uint32,
+            0 none), and labelled places: a few points of every class (field ``class``), as a person would click them.
         crs: a projected CRS in metres, as rasterio understands it.
         progress: called with (windows done, windows in all) after each window.
 
     Returns:
-        ``image`` and, with truth, ``classes`` and ``instances``: the paths written.
+        ``image`` and, with truth, ``classes``, ``instances`` and ``places``: the paths written.
 
     Raises:
         OptionError: the CRS is unknown.
@@ -58,7 +62,8 @@ def write_sample(
     if truth:
         paths["classes"] = final.with_name(f"{final.stem}_class.tif")
         paths["instances"] = final.with_name(f"{final.stem}_inst.tif")
-    drafts = {name: place.with_name(f".{place.name}.{os.getpid()}.part") for name, place in paths.items()}
+        paths["places"] = final.with_name(f"{final.stem}_places.gpkg")
+    drafts = {name: place.with_name(f".{os.getpid()}.part.{place.name}") for name, place in paths.items()}
     try:
         _write(drafts, scene, crs, progress)
         for name, draft in drafts.items():
@@ -75,14 +80,36 @@ def write_sample(
 
 def _write(drafts: dict[str, Path], scene: SampleScene, crs: str, progress: Callable[[int, int], None] | None) -> None:
     grid = TileGrid(scene.shape, size=1024, margin=0)
+    looked_at = {len(grid) * n // LOOKED_AT for n in range(LOOKED_AT)} if "places" in drafts else set()
+    found: list[Place] = []
+    rasters = {name: draft for name, draft in drafts.items() if name != "places"}
     with ExitStack() as stack:
-        files = {name: stack.enter_context(_create(draft, name, scene, crs)) for name, draft in drafts.items()}
-        for done, tile in enumerate(grid, 1):
-            made = scene.read(tile.core)
+        files = {name: stack.enter_context(_create(draft, name, scene, crs)) for name, draft in rasters.items()}
+        for number, tile in enumerate(grid):
+            made, (row0, col0) = scene.read(tile.core), (tile.core.row0, tile.core.col0)
             for name, file in files.items():
                 file.write(_bands(made, name), window=_raster_window(tile.core))
+            if number in looked_at:
+                found += [p._replace(row=p.row + row0, col=p.col + col0) for p in places_in(made.classes)]
             if progress:
-                progress(done, len(grid))
+                progress(number + 1, len(grid))
+    if "places" in drafts:
+        _write_places(drafts["places"], choose_places(found, PLACES), scene, crs)
+
+
+def _write_places(path: Path, places: list[Place], scene: SampleScene, crs: str) -> None:
+    """Points in the middle of their pixels, with the name of what is there in the field ``class``."""
+    import geopandas
+
+    x, y = xy(_transform(scene), [place.row for place in places], [place.col for place in places])
+    names = [CLASSES[place.class_id] for place in places]
+    points = geopandas.points_from_xy(x, y)
+    geopandas.GeoDataFrame({"class": names}, geometry=points, crs=crs).to_file(path, layer="places", driver="GPKG")
+
+
+def _transform(scene: SampleScene) -> Any:
+    """Pixel (col, row) to map (x, y) of a made scene."""
+    return from_origin(WEST, NORTH, scene.pixel_size, scene.pixel_size)
 
 
 def _create(path: Path, name: str, scene: SampleScene, crs: str) -> Any:
@@ -100,7 +127,7 @@ def _create(path: Path, name: str, scene: SampleScene, crs: str) -> Any:
         count=count,
         dtype=dtype,
         crs=rasterio.crs.CRS.from_user_input(crs),
-        transform=from_origin(WEST, NORTH, scene.pixel_size, scene.pixel_size),
+        transform=_transform(scene),
         compress="deflate",
         predictor=2,
         zlevel=6,

@@ -4,37 +4,16 @@ import re
 import shlex
 from pathlib import Path
 
-import geopandas
-import numpy as np
 import pyogrio
 import pytest
-import rasterio
-from scipy import ndimage
 
 import geoalps as ga
-from geoalps.sample import CLASSES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "classes.md").read_text(encoding="utf-8")
 
 
 def blocks(kind):
     return re.findall(rf"^```{kind}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-
-
-def places(truth, target):
-    """A point in the middle of some things of every class."""
-    with rasterio.open(truth) as file:
-        classes, transform, crs = file.read(1), file.transform, file.crs
-    rows = []
-    for number in np.unique(classes):
-        pieces, count = ndimage.label(classes == number)
-        largest = np.argsort(-np.bincount(pieces.ravel())[1:])[:5] + 1
-        for piece in largest[:count]:
-            inside = ndimage.distance_transform_edt(pieces == piece)
-            rows.append((CLASSES[number], *np.unravel_index(inside.argmax(), inside.shape)))
-    names, row, col = zip(*rows, strict=True)
-    x, y = rasterio.transform.xy(transform, row, col)
-    geopandas.GeoDataFrame({"class": names}, geometry=geopandas.points_from_xy(x, y), crs=crs).to_file(target)
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +29,6 @@ def test_the_commands_run_in_their_order(geoalps, folder):
     for line in lines:
         program, *args = shlex.split(line)
         assert program == "geoalps"
-        if args[0] == "name-from" and not (folder / "places.gpkg").exists():
-            places(folder / "town_class.tif", folder / "places.gpkg")
         done = geoalps("-q", *args, cwd=folder)
         assert done.code == 0, f"{line}: {done.err}"
     assert (folder / "classes.png").stat().st_size > 10_000
@@ -61,7 +38,7 @@ def test_the_commands_run_in_their_order(geoalps, folder):
 
 
 def test_the_python_runs_too(geoalps, folder, monkeypatch):
-    if not (folder / "places.gpkg").exists():
+    if not (folder / "town_places.gpkg").exists():
         test_the_commands_run_in_their_order(geoalps, folder)
     monkeypatch.chdir(folder)
     (code,) = blocks("python")

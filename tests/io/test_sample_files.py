@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyogrio
 import pytest
 import rasterio
 from rasterio.enums import ColorInterp
 
 from geoalps.errors import OptionError, ProductError
 from geoalps.grid import Window
-from geoalps.io.sample import write_sample
+from geoalps.io.sample import PLACES, write_sample
 from geoalps.sample import CLASSES, SampleScene, SampleWindow
 
 
@@ -23,6 +24,7 @@ def test_round_trip(tmp_path: Path) -> None:
         "image": "town.tif",
         "classes": "town_class.tif",
         "instances": "town_inst.tif",
+        "places": "town_places.gpkg",
     }
     with rasterio.open(paths["image"]) as image:
         np.testing.assert_array_equal(image.read(), np.moveaxis(made.rgb, -1, 0))
@@ -40,6 +42,22 @@ def test_round_trip(tmp_path: Path) -> None:
     with rasterio.open(paths["classes"]) as truth:
         assert [truth.tags(1)[f"CLASS_{n}"] for n in range(len(CLASSES))] == list(CLASSES)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in paths.values())
+
+
+def test_places_lie_well_inside_what_they_name(tmp_path: Path) -> None:
+    paths = write_sample(tmp_path / "town.tif", SampleScene((1100, 700), seed=5))
+    places = pyogrio.read_dataframe(paths["places"], layer="places")
+    with rasterio.open(paths["classes"]) as file:
+        truth, transform = file.read(1), file.transform
+        assert places.crs == file.crs
+    assert places["class"].value_counts().max() <= PLACES
+    for name, point in zip(places["class"], places.geometry, strict=True):
+        row, col = rasterio.transform.rowcol(transform, point.x, point.y)
+        around = truth[row - 1 : row + 2, col - 1 : col + 2]
+        assert around.shape == (3, 3), "a place at the edge of the scene"
+        assert (around == CLASSES.index(name)).all()
+    common = [CLASSES[n] for n in np.flatnonzero(np.bincount(truth.ravel(), minlength=len(CLASSES)) > 20_000)]
+    assert set(common) <= set(places["class"])
 
 
 def test_image_alone_in_another_crs_over_an_older_file(tmp_path: Path) -> None:
