@@ -18,6 +18,7 @@ from rasterio.windows import Window as RasterWindow
 
 from geoalps.errors import OptionError, ProductError
 from geoalps.grid import TileGrid, Window
+from geoalps.io.style import ClassRow, category_names_pam
 from geoalps.sample import CLASSES, SampleScene, SampleWindow
 from geoalps.sample.places import Place, choose_places, places_in
 
@@ -25,7 +26,7 @@ WEST, NORTH = 500_000.0, 5_200_000.0
 """Map coordinates of the upper left corner: on the central meridian of a UTM zone, at the latitude of the Alps."""
 BLOCK = 256
 """Side of the files' blocks in pixels."""
-PLACES, LOOKED_AT = 6, 16
+PLACES, LOOKED_AT = 12, 16
 """Labelled places a class, found in at most so many of the windows."""
 
 
@@ -45,13 +46,14 @@ def write_sample(
         path: of the image, ``NAME.tif``; the truth becomes ``NAME_class.tif``, ``NAME_inst.tif`` and
             ``NAME_places.gpkg``.
         scene: what to draw.
-        truth: also write the class raster (uint8, class names in its tags, 0 other), the instance raster (uint32,
-            0 none), and labelled places: a few points of every class (field ``class``), as a person would click them.
+        truth: also write the class raster (uint8, 0 other, with GDAL's category names beside it), the instance raster
+            (uint32, 0 none), and labelled places: a few points of every class (field ``class``), as a person would
+            click them.
         crs: a projected CRS in metres, as rasterio understands it.
         progress: called with (windows done, windows in all) after each window.
 
     Returns:
-        ``image`` and, with truth, ``classes``, ``instances`` and ``places``: the paths written.
+        ``image`` and, with truth, ``classes``, ``class_names``, ``instances`` and ``places``: the paths written.
 
     Raises:
         OptionError: the CRS is unknown.
@@ -61,6 +63,7 @@ def write_sample(
     paths = {"image": final}
     if truth:
         paths["classes"] = final.with_name(f"{final.stem}_class.tif")
+        paths["class_names"] = final.with_name(f"{final.stem}_class.tif.aux.xml")
         paths["instances"] = final.with_name(f"{final.stem}_inst.tif")
         paths["places"] = final.with_name(f"{final.stem}_places.gpkg")
     drafts = {name: place.with_name(f".{os.getpid()}.part.{place.name}") for name, place in paths.items()}
@@ -82,7 +85,7 @@ def _write(drafts: dict[str, Path], scene: SampleScene, crs: str, progress: Call
     grid = TileGrid(scene.shape, size=1024, margin=0)
     looked_at = {len(grid) * n // LOOKED_AT for n in range(LOOKED_AT)} if "places" in drafts else set()
     found: list[Place] = []
-    rasters = {name: draft for name, draft in drafts.items() if name != "places"}
+    rasters = {name: draft for name, draft in drafts.items() if draft.suffix == ".tif"}
     with ExitStack() as stack:
         files = {name: stack.enter_context(_create(draft, name, scene, crs)) for name, draft in rasters.items()}
         for number, tile in enumerate(grid):
@@ -95,6 +98,7 @@ def _write(drafts: dict[str, Path], scene: SampleScene, crs: str, progress: Call
                 progress(number + 1, len(grid))
     if "places" in drafts:
         _write_places(drafts["places"], choose_places(found, PLACES), scene, crs)
+        drafts["class_names"].write_text(_category_names(), encoding="utf-8")
 
 
 def _write_places(path: Path, places: list[Place], scene: SampleScene, crs: str) -> None:
@@ -105,6 +109,11 @@ def _write_places(path: Path, places: list[Place], scene: SampleScene, crs: str)
     names = [CLASSES[place.class_id] for place in places]
     points = geopandas.points_from_xy(x, y)
     geopandas.GeoDataFrame({"class": names}, geometry=points, crs=crs).to_file(path, layer="places", driver="GPKG")
+
+
+def _category_names() -> str:
+    """The side file from which GDAL, and so QGIS and ``geoalps evaluate``, knows what the numbers mean."""
+    return category_names_pam(ClassRow(number, word, "#000000", 0, 0.0) for number, word in enumerate(CLASSES))
 
 
 def _transform(scene: SampleScene) -> Any:
@@ -137,8 +146,6 @@ def _create(path: Path, name: str, scene: SampleScene, crs: str) -> Any:
     file.update_tags(SAMPLE_SEED=scene.seed)
     if count == 3:
         file.colorinterp = ColorInterp.red, ColorInterp.green, ColorInterp.blue
-    if name == "classes":
-        file.update_tags(1, **{f"CLASS_{n}": word for n, word in enumerate(CLASSES)})
     return file
 
 

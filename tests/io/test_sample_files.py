@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pyogrio
@@ -23,6 +24,7 @@ def test_round_trip(tmp_path: Path) -> None:
     assert {name: path.name for name, path in paths.items()} == {
         "image": "town.tif",
         "classes": "town_class.tif",
+        "class_names": "town_class.tif.aux.xml",
         "instances": "town_inst.tif",
         "places": "town_places.gpkg",
     }
@@ -39,8 +41,10 @@ def test_round_trip(tmp_path: Path) -> None:
             np.testing.assert_array_equal(truth.read(1), want)
             assert truth.read(1).dtype == want.dtype
             assert (truth.transform, truth.crs, truth.shape) == grid
-    with rasterio.open(paths["classes"]) as truth:
-        assert [truth.tags(1)[f"CLASS_{n}"] for n in range(len(CLASSES))] == list(CLASSES)
+    with rasterio.open(paths["classes"]) as truth, rasterio.MemoryFile(ext=".vrt") as memory:
+        rasterio.shutil.copy(truth, memory.name, driver="VRT")
+        listed = ElementTree.fromstring(memory.read()).iter("Category")  # noqa: S314 - GDAL wrote it just now
+        assert [node.text for node in listed] == list(CLASSES)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in paths.values())
 
 
