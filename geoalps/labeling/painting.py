@@ -205,7 +205,7 @@ def paint_store(
         painted = _paint_all(painter, objects, place, raster, workers, progress)
         painted.save(folder / COUNTED)
         with RasterReader(raster) as reader:
-            seams = asdict(found := seam_index(reader.read, store.grid)) | {"index": found.index}
+            seams = asdict(seam_index(reader.read, store.grid))
         description = {"sliver": painter.sliver, "seam_index": seams, "raster": _state(raster)}
         write_json(told, description)
     outline(folder, painted, store.grid, place, options.simplify, workers, progress)
