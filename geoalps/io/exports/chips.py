@@ -63,7 +63,7 @@ class Cutting:
     def cut(self, product: Product, progress: Progress) -> Mapping[str, list[Tile]]:
         """The chips of every split, in row-major order; ``all`` is the only split where nothing is split.
 
-        Reads ``labels.tif`` once, a chip at a time.
+        Reads ``objects.tif`` once, a chip at a time.
 
         Raises:
             OptionError: no chip is labelled enough, or the gap leaves a split without chips.
@@ -93,7 +93,7 @@ class Cutting:
 
 
 @dataclass(frozen=True)
-class Legend:
+class StandingClasses:
     """The classes that a product's objects can have, and their consecutive numbers in an export."""
 
     ids: tuple[int, ...]
@@ -104,7 +104,7 @@ class Legend:
     """``#rrggbb``, one a class."""
 
     @classmethod
-    def of(cls, product: Product) -> Legend:
+    def of(cls, product: Product) -> StandingClasses:
         """Those classes of a product that were not merged into others.
 
         As ``classes.json`` tells: tables that a person may have edited since say what is to be, not what is.

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from geoalps.errors import OptionError
 from geoalps.grid import Tile
-from geoalps.io.exports.chips import ALL, Cutting, Legend, chip_name, padded
+from geoalps.io.exports.chips import ALL, Cutting, StandingClasses, chip_name, padded
 from geoalps.io.exports.footprint import on_map
 from geoalps.io.exports.images import ChipImages, SceneGiven
 from geoalps.io.exports.rle import encode
@@ -88,7 +88,7 @@ class _Chips:
     images: ChipImages
     objects: RasterReader
     labels: RasterReader
-    legend: Legend
+    classes: StandingClasses
     size: int
     min_visible: float
     pixels: NDArray[np.int64]
@@ -103,7 +103,7 @@ class _Chips:
         """Open the product's rasters, and count the pixels of its objects."""
         objects, labels = (RasterReader(product.path / name) for name in ("objects.tif", "labels.tif"))
         pixels = count_pixels(objects)
-        return cls(images, objects, labels, Legend.of(product), size, min_visible, pixels)
+        return cls(images, objects, labels, StandingClasses.of(product), size, min_visible, pixels)
 
     def write(self, folder: Path, split: str, chips: list[Tile], progress: Progress) -> int:
         """Images and annotations of one split; the number of its annotations."""
@@ -126,7 +126,7 @@ class _Chips:
 
     def _categories(self) -> list[dict[str, Any]]:
         """One a class."""
-        rows = zip(self.legend.ids, self.legend.names, self.legend.palette, strict=True)
+        rows = zip(self.classes.ids, self.classes.names, self.classes.palette, strict=True)
         return [
             {"id": class_id + 1, "name": name, "supercategory": "", "class_id": class_id, "color": colour}
             for class_id, name, colour in rows

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from geoalps.errors import OptionError
 from geoalps.grid import Tile
-from geoalps.io.exports.chips import Cutting, Legend, chip_name, padded, write_png
+from geoalps.io.exports.chips import Cutting, StandingClasses, chip_name, padded, write_png
 from geoalps.io.exports.images import ChipImages, SceneGiven
 from geoalps.io.exports.target import mark, new_folder
 from geoalps.io.product import Product
@@ -108,20 +108,20 @@ def write_mmseg(
     """
     folder, progress = Path(folder), progress or Silence()
     cut = Cutting(**{"split": SPLIT, **{name: value for name, value in cutting.items() if value is not None}})
-    legend = Legend.of(product)
-    if len(legend) > UNCOVERED:
+    classes = StandingClasses.of(product)
+    if len(classes) > UNCOVERED:
         raise OptionError(
-            f"{product.path} has {len(legend)} classes; label maps of 8 bit hold 255: merge some with `geoalps relabel`"
+            f"{product.path} has {len(classes)} classes; label maps of 8 bit hold 255: merge some with geoalps relabel"
         )
     images = ChipImages.of(product, scene)
     with new_folder(folder, product, overwrite) as part:
         splits = cut.cut(product, progress)
         progress.start("chips", sum(map(len, splits.values())))
         with RasterReader(product.path / "labels.tif") as labels:
-            chips = _Chips(images, labels, _numbers(legend), cut.chip_size)
+            chips = _Chips(images, labels, _numbers(classes), cut.chip_size)
             for split, tiles in splits.items():
                 chips.write(part, split, tiles, progress)
-        _write_texts(part, images, legend, cut, splits)
+        _write_texts(part, images, classes, cut, splits)
         mark(part, product, "mmseg", asdict(cut), {split: len(tiles) for split, tiles in splits.items()})
     return folder
 
@@ -149,30 +149,32 @@ class _Chips:
             progress.advance()
 
 
-def _numbers(legend: Legend) -> NDArray[np.uint8]:
+def _numbers(classes: StandingClasses) -> NDArray[np.uint8]:
     """(65536,) uint8: consecutive number of every class id; 255 for all that is no class."""
     numbers = np.full(65536, UNCOVERED, np.uint8)
-    numbers[list(legend.ids)] = np.arange(len(legend))
+    numbers[list(classes.ids)] = np.arange(len(classes))
     return numbers
 
 
 def _write_texts(
-    folder: Path, images: ChipImages, legend: Legend, cut: Cutting, splits: Mapping[str, list[Tile]]
+    folder: Path, images: ChipImages, classes: StandingClasses, cut: Cutting, splits: Mapping[str, list[Tile]]
 ) -> None:
     """``dataset.json``, ``geoalps_dataset.py`` and ``README.txt``."""
-    write_json(folder / "dataset.json", _dataset(images, legend, cut, splits))
+    write_json(folder / "dataset.json", _dataset(images, classes, cut, splits))
     told = ", ".join(f"{split} {len(tiles)} chips" for split, tiles in splits.items())
-    names = {"scene": images.name, "size": cut.chip_size, "last": len(legend) - 1, "n": len(legend)}
+    names = {"scene": images.name, "size": cut.chip_size, "last": len(classes) - 1, "n": len(classes)}
     text = _README % {**names, "splits": told, "block": cut.block_chips}
     (folder / "README.txt").write_text(text, encoding="utf-8")
-    module = _DATASET % {"classes": legend.names, "palette": legend.palette}
+    module = _DATASET % {"classes": classes.names, "palette": classes.palette}
     (folder / "geoalps_dataset.py").write_text(module, encoding="utf-8")
 
 
-def _dataset(images: ChipImages, legend: Legend, cut: Cutting, splits: Mapping[str, list[Tile]]) -> dict[str, Any]:
+def _dataset(
+    images: ChipImages, classes: StandingClasses, cut: Cutting, splits: Mapping[str, list[Tile]]
+) -> dict[str, Any]:
     """What ``dataset.json`` holds: classes with their numbers in the label maps, chips with their windows."""
     scene = images.scene
-    rows = zip(legend.ids, legend.names, legend.palette, strict=True)
+    rows = zip(classes.ids, classes.names, classes.palette, strict=True)
     return {
         "classes": [
             {"value": number, "class_id": class_id, "name": name, "colour": colour}

@@ -16,7 +16,7 @@ from typing import Any
 import rasterio
 
 from geoalps.errors import GeoalpsWarning, OptionError, ProductError
-from geoalps.io.exports.chips import Legend
+from geoalps.io.exports.chips import StandingClasses
 from geoalps.io.exports.footprint import Footprint
 from geoalps.io.exports.target import new_file
 from geoalps.io.product import Product
@@ -111,7 +111,7 @@ def stac_item(product: Product, path: Path, item_id: str | None = None, when: st
 
 def _about(product: Product, run: Mapping[str, Any]) -> dict[str, Any]:
     """Title, description and origin."""
-    counts = f"{run['counts']['objects']} objects in {len(Legend.of(product))} classes"
+    counts = f"{run['counts']['objects']} objects in {len(StandingClasses.of(product))} classes"
     return {
         "title": f"Pseudo-labels of {run['scene']['name']}",
         "description": f"{counts}, made without labels by geoalps {run['geoalps']}",
@@ -179,7 +179,7 @@ def _assets(product: Product, path: Path) -> dict[str, Any]:
             href = href if href.startswith("../") else f"./{href}"
             about = {"title": title, "type": media_type, "roles": list(roles), "file:size": file.stat().st_size}
             assets[key] = {"href": href, **about, **(_raster(file) if media_type == _COG else {})}
-    assets["labels"]["classification:classes"] = _classes(Legend.of(product), assets["labels"]["nodata"])
+    assets["labels"]["classification:classes"] = _classes(StandingClasses.of(product), assets["labels"]["nodata"])
     return assets
 
 
@@ -198,15 +198,15 @@ def _raster(file: Path) -> dict[str, Any]:
     return {**known, "raster:sampling": "area", **metres}
 
 
-def _classes(legend: Legend, uncovered: int) -> list[dict[str, Any]]:
+def _classes(classes: StandingClasses, uncovered: int) -> list[dict[str, Any]]:
     """The fields of the classification extension; names are cut down to letters, digits, - and _ as it wants."""
-    classes, taken = [], {"uncovered"}
-    for class_id, title, colour in zip(legend.ids, legend.names, legend.colours, strict=True):
+    fields, taken = [], {"uncovered"}
+    for class_id, title, colour in zip(classes.ids, classes.names, classes.colours, strict=True):
         name = re.sub("[^0-9A-Za-z_-]+", "-", title).strip("-") or f"class-{class_id}"
         while name in taken:
             name = f"{name}-{class_id}"
         taken.add(name)
         hint = colour.lstrip("#").upper()
-        classes.append({"value": class_id, "name": name, "title": title, "description": title, "color_hint": hint})
+        fields.append({"value": class_id, "name": name, "title": title, "description": title, "color_hint": hint})
     nobody = {"value": uncovered, "name": "uncovered", "title": "uncovered", "description": "No object", "nodata": True}
-    return [*classes, nobody]
+    return [*fields, nobody]
