@@ -28,7 +28,10 @@ COMMANDS = {
     "export": "A product as GeoParquet, COCO, chips or STAC item.",
     "legends": "Standard legends: names and colours of classes.",
     "info": "What a scene, a store or a product holds.",
+    "report": "Make the report of a product anew.",
     "models": "Which models there are; fetch one.",
+    "doctor": "Whether all that geoalps needs is here and works.",
+    "completion": "What a shell needs to complete commands at TAB.",
     "sample": "Write a made aerial scene with its truth.",
     "sample-chips": "Write made chips with nested truth, for training and tests.",
 }

@@ -21,6 +21,7 @@ from geoalps.io.scene import Scene, open_scene
 from geoalps.io.store import Store
 from geoalps.io.stretch import Stretch, fit_stretch
 from geoalps.labeling import stages
+from geoalps.labeling.advice import advice
 from geoalps.labeling.class_model import ClassModel
 from geoalps.labeling.scenes import as_model, segment_scenes, tile_label_scenes
 from geoalps.labeling.segmentation import naming_tiles
@@ -29,7 +30,7 @@ from geoalps.progress import progress_for
 from geoalps.protocols import Encoder
 
 
-def _scene(given: dict[str, Any], path: str, model: ClassModel | None = None) -> Scene:
+def scene_of(given: dict[str, Any], path: str, model: ClassModel | None = None) -> Scene:
     """The scene at a path with the options of reading, or seen as a class model says; a product is refused as such."""
     if is_product(Path(path)):
         raise SceneError(f"{path} is a product, no scene; give the raster that it was made of")
@@ -96,14 +97,14 @@ def run_tile_label(talk: Console, names: tuple[str, ...], output: Path | None, g
     """Scenes to products, and where they are."""
     paths = scene_paths(names)
     model = as_model(given["class_model"])
-    scenes = [_scene(given, path, model) for path in paths]
+    scenes = [scene_of(given, path, model) for path in paths]
     alone = paths == list(names) and len(paths) == 1
     announce(talk, given["segmenter"])
     with progress_for(talk) as progress:
         products = tile_label_scenes(
             scenes, [output] if alone and output else output, given["classes"], class_model=model, adapt=given["adapt"],
             normalisation=given["normalisation"], seed=given["seed"], min_area=given["min_area"],
-            simplify=given["simplify"], progress=progress, **_segmentation(scenes, model, given),
+            simplify=given["simplify"], progress=progress, **segmentation(scenes, model, given),
         )  # fmt: skip
     for product in products:
         if given["clean"]:
@@ -116,17 +117,17 @@ def run_tile_label(talk: Console, names: tuple[str, ...], output: Path | None, g
 def run_segment(talk: Console, path: str, output: Path | None, given: dict[str, Any]) -> None:
     """A scene to a store."""
     model = as_model(given["class_model"])
-    scene = _scene(given, path, model)
+    scene = scene_of(given, path, model)
     announce(talk, given["segmenter"])
     with progress_for(talk) as progress:
         (store,) = segment_scenes(
             [scene], [output or stages.default_output(scene) / "work"], class_model=model, progress=progress,
-            **_segmentation([scene], model, given),
+            **segmentation([scene], model, given),
         )  # fmt: skip
     click.echo(str(store.path))
 
 
-def _segmentation(
+def segmentation(
     scenes: list[Scene], model: ClassModel | None, given: dict[str, Any], beside: Sequence[Store] = ()
 ) -> dict[str, Any]:
     """The options of segmenting, tiling, reading and working, as :func:`segment_scenes` takes them.
@@ -154,7 +155,7 @@ def _stores(
     stores = [Store.open(path) for path in segmented.values()]
     if not paths:
         return stores
-    scenes = [_scene(given, path, model) for path in paths]
+    scenes = [scene_of(given, path, model) for path in paths]
     twice = [name for name, count in Counter(scene.name for scene in scenes).items() if count > 1]
     if twice:
         raise OptionError(f"two scenes are named {twice[0]}; segment one of them by itself (geoalps segment)")
@@ -162,7 +163,7 @@ def _stores(
     with progress_for(talk) as progress:
         made = segment_scenes(
             scenes, [folder / "work" / scene.name for scene in scenes], class_model=model, progress=progress,
-            **_segmentation(scenes, model, given, stores),
+            **segmentation(scenes, model, given, stores),
         )  # fmt: skip
     return [*stores, *made]
 
@@ -257,23 +258,10 @@ def tell(talk: Console, product: Product) -> None:
     """Say what was found and where it lies; the path alone goes to stdout."""
     run = product.run()
     seams = run["seam_index"]["index"]
-    seam_text = "" if seams is None else f", seam index {seams:.2f}"
-    if not run["counts"]["objects"]:
-        talk.print(f"no objects: {_why_none(run)}", highlight=False)
+    chance = run["seam_index"].get("by_chance")
+    seam_text = "" if seams is None else f", seam index {seams:.2f} ({chance:.2f} by chance)"
     talk.print(f"{run['counts']['objects']} objects in {run['n_classes']} classes{seam_text}", highlight=False)
-    if damaged := run["damaged_tiles"]:
-        first = "; ".join(f"{name}: {why}" for name, why in list(damaged.items())[:3])
-        talk.print(f"{len(damaged)} tiles are not whole ({first}); run.json lists them", highlight=False)
+    for line in advice(run, product.class_rows(), place=False):
+        talk.print(line, highlight=False)
     talk.print(f"open {product.path / 'labels.gpkg'} in QGIS: it comes up coloured", highlight=False)
     click.echo(str(product.path))
-
-
-def _why_none(run: dict[str, Any]) -> str:
-    """What may be wrong when a product holds no objects, and what to do."""
-    nodata = "is the nodata value right? (geoalps info SCENE, --nodata)"
-    if "pred_iou_thresh" not in run["segmenter"].get("options", {}):
-        return f"the scene holds no valid pixels; {nodata}"
-    return (
-        "no mask passed; try --option pred_iou_thresh=0.7 --option stability_score_thresh=0.85, or take --segmenter "
-        f"regions, which covers all that is valid. Or nothing is: {nodata}"
-    )

@@ -11,7 +11,7 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,12 @@ from geoalps.errors import ProductError
 from geoalps.io.lock import alone_in
 from geoalps.io.rasters import quiet
 from geoalps.io.store import Store
+from geoalps.io.style import ClassRow
 
 if TYPE_CHECKING:
     import geopandas
     import xarray
+    from matplotlib.axes import Axes
 
 FILES = (
     "labels.tif",
@@ -32,9 +34,13 @@ FILES = (
     "classes.csv",
     "classes.npz",
     "classes.json",
+    "report.html",
     "run.json",
 )
 """What a product is made of, in the order in which the files are moved to their names."""
+REPORT = "report.html"
+"""The page about a product. It is made again from the others, so that a product whose page is gone is one all the same.
+"""
 DISSOLVED = "dissolved.gpkg"
 """On request, neighbouring objects of one class as one polygon; gone when classes change without that request."""
 COMPLETE = "product.done"
@@ -55,7 +61,7 @@ def building_in(folder: Path, overwrite: bool) -> Iterator[Path]:
     """
     new = [path for path in (folder / "work", folder, *folder.parents) if not path.exists()]
     _finish(folder)
-    _refuse(folder, overwrite)
+    refuse_product(folder, overwrite)
     try:
         with alone_in(folder / "work"):
             try:
@@ -69,7 +75,12 @@ def building_in(folder: Path, overwrite: bool) -> Iterator[Path]:
                 path.rmdir()
 
 
-def _refuse(folder: Path, overwrite: bool) -> None:
+def refuse_product(folder: Path, overwrite: bool) -> None:
+    """Refuse a directory that holds a product which is not to be replaced, or something in a file's place.
+
+    Raises:
+        ProductError: it does.
+    """
     replaceable = overwrite or (folder / "work" / UNFINISHED).exists()
     if (folder / "run.json").exists() and not replaceable:
         raise ProductError(
@@ -150,7 +161,7 @@ class Product:
         """
         folder = Path(path)
         _finish(folder)
-        missing = [name for name in FILES if not (folder / name).exists()]
+        missing = [name for name in FILES if name != REPORT and not (folder / name).exists()]
         if missing:
             raise ProductError(
                 f"{folder} is not a product (no {missing[0]}); make one with `geoalps tile-label SCENE -o {folder}`"
@@ -202,6 +213,34 @@ class Product:
         import geopandas
 
         return geopandas.read_file(self.path / "labels.gpkg", layer="classes", ignore_geometry=True)
+
+    def class_rows(self) -> list[ClassRow]:
+        """The classes that stand, as the table ``classes`` has them."""
+        columns = [field.name for field in fields(ClassRow)]
+        table = self.classes()[columns].astype({"class_id": int, "object_count": int, "area_m2": float})
+        return [ClassRow(*row) for row in table.itertuples(index=False, name=None)]
+
+    def explore(self, **options: Any) -> Any:
+        """An interactive map (``folium.Map``); see :func:`geoalps.io.interactive.explore`."""
+        from geoalps.io.interactive import explore
+
+        return explore(self, **options)
+
+    def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
+        """Draw the label map with its legend (matplotlib); see :func:`geoalps.io.plotting.plot`."""
+        from geoalps.io.plotting import plot
+
+        return plot(self, ax, **options)
+
+    def need_objects(self) -> Product:
+        """The product itself.
+
+        Raises:
+            ProductError: it holds no objects, so that there is no class to be named, split, counted or exported.
+        """
+        if not self.run()["counts"]["objects"]:
+            raise ProductError(f"{self.path} holds no objects; geoalps info {self.path} says what was looked at")
+        return self
 
     def run(self) -> dict[str, Any]:
         """How the product was made: versions, options, fingerprints, timings, counts, seam index.

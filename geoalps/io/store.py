@@ -8,6 +8,7 @@ has a record of its own kind beside which a whole one may appear later: the next
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import shutil
@@ -28,7 +29,7 @@ from geoalps.errors import StoreError
 from geoalps.grid import Tile, TileGrid
 from geoalps.segments import Segments
 
-FORMAT = 3
+FORMAT = 4
 """Raised when the files' layout changes; part of every fingerprint."""
 ADAPTED, WHERE = "segmenter.json", "scene.json"
 WHOLE, DAMAGED = ".parquet", ".damaged.parquet"
@@ -56,6 +57,8 @@ class TileRecord:
     """JSON values: masks dropped by the gate or because they were empty; why it is not whole."""
     whole: bool = True
     """False where something could not be read or segmented: the next run tries again."""
+    preview: bytes | None = None
+    """JPEG of the core as the segmenter saw it, much reduced (:mod:`geoalps.io.report.preview`); None without one."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,11 @@ class Store:
         file = self._file(tile, WHOLE if record.whole else DAMAGED)
         file.parent.mkdir(exist_ok=True)
         with appearing(file) as part:
-            pq.write_table(table, part, **PARQUET)
+            with pq.ParquetWriter(part, table.schema, **PARQUET) as writer:
+                writer.write_table(table)
+                if record.preview is not None:
+                    # beside the schema, of which Parquet keeps a second copy
+                    writer.add_key_value_metadata({"preview": base64.b64encode(record.preview).decode()})
             if _differences(_read_manifest(self.path / "manifest.json"), self.fingerprint):
                 raise StoreError(f"{self.path} was started over with other options; this run ends here")
         if record.whole:
@@ -190,7 +197,8 @@ class Store:
         segments = _segments(table)
         content = json.loads(table.schema.metadata[b"geoalps"])
         whole = self._there(tile).name == tile.name + WHOLE
-        return TileRecord(segments, _embeddings(table), _colours(table), _valid(content), content["info"], whole)
+        valid, preview = _valid(content), self.read_preview(tile)
+        return TileRecord(segments, _embeddings(table), _colours(table), valid, content["info"], whole, preview)
 
     def read_segments(self, tile: Tile) -> Segments:
         """A tile's segments without their embeddings."""
@@ -212,6 +220,14 @@ class Store:
     def read_valid(self, tile: Tile) -> NDArray[np.bool_]:
         """(height, width) bool of the tile's window: where the scene holds data."""
         return _valid(self._content(tile))
+
+    def read_preview(self, tile: Tile) -> bytes | None:
+        """JPEG of the tile's core, as in its record; None where there is none."""
+        try:
+            text = (pq.read_metadata(self._there(tile)).metadata or {}).get(b"preview")
+            return None if text is None else base64.b64decode(text, validate=True)
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise self._unreadable(tile, error) from error
 
     def _differs(self, found: Mapping[str, Any]) -> list[str]:
         """In what the fingerprint differs from that which was found in its place.

@@ -18,14 +18,16 @@ from numpy.typing import NDArray
 from geoalps.errors import OptionError
 from geoalps.io.class_table import write_class_table
 from geoalps.io.geopackage import write_geopackage
-from geoalps.io.product import Product, publish
+from geoalps.io.product import REPORT, Product, publish
 from geoalps.io.rasters import Georeference, write_labels
+from geoalps.io.scene import Scene
 from geoalps.io.store import PAINTED, Store, write_json
-from geoalps.io.style import ClassRow, category_names_pam
+from geoalps.io.style import category_names_pam
 from geoalps.labeling.class_model import ClassModel
 from geoalps.labeling.objects import ObjectEmbeddings, stitch_store
 from geoalps.labeling.outlining import read_polygons
 from geoalps.labeling.painting import Labelling, Painted, paint_store
+from geoalps.labeling.reporting import Finished, class_rows, new_report
 from geoalps.labeling.seams import Objects
 from geoalps.labeling.tasks import Workers
 from geoalps.progress import Progress, Silence
@@ -108,14 +110,18 @@ def write_product(
     workers: Workers,
     progress: Progress | None,
     provenance: Mapping[str, Any],
+    scene: Scene | None = None,
 ) -> Product:
-    """Make all files of a product in ``building`` and move them to ``folder``; see :func:`geoalps.label`."""
+    """Make all files of a product in ``building`` and move them to ``folder``; see :func:`geoalps.label`.
+
+    The report's pictures are cut from ``scene``; None opens what the store remembers.
+    """
     progress, watch = progress or Silence(), Stopwatch()
     place = Georeference.from_json(store.fingerprint["scene"])
     objects = stitch_store(store, workers, progress)
     with watch("paint"):
         painted, seams = paint_store(store, objects, options, workers, progress)
-    progress.start("product", 4)
+    progress.start("product", 5)
     with watch("classify"):
         known = Classified.of(store, objects, model)
     rows = class_rows(model, known.fitted[there := painted.pixels > 0], painted.area_m2[there])
@@ -139,9 +145,17 @@ def write_product(
     progress.advance()
     model.save(building)
     write_class_table(building / "classes.csv", model.classes)
-    seconds = {**provenance.get("seconds", {}), **watch.seconds}
-    run = _run(store, model, options, painted, seams)
-    write_json(building / "run.json", {**run, **provenance, "drift": known.drift(), "seconds": seconds})
+    run = {**_run(store, model, options, painted, seams), **provenance, "drift": known.drift()}
+    before = provenance.get("seconds", {})
+    with watch("report"):
+        told, ids = {**run, "seconds": {**before, **watch.seconds}}, np.flatnonzero(there)
+        finished = Finished(
+            told, model, tuple(rows), ids, known.fitted[ids].astype(np.int64), painted.area_m2[ids],
+            building / "labels.tif", building / "objects.tif",
+        )  # fmt: skip
+        new_report(building / REPORT, finished, store, scene)
+    progress.advance()
+    write_json(building / "run.json", {**run, "seconds": {**before, **watch.seconds}})
     publish(building, folder)
     progress.advance()
     return Product(folder)
@@ -160,7 +174,7 @@ def _run(
         "options": {**asdict(options), **{key: store.fingerprint[key] for key in ("grid", "gate", "encoder")}},
         "segmenter": store.adapted or store.fingerprint["segmenter"],
         "stretch": store.fingerprint["stretch"],
-        "counts": {"objects": len(painted), **counts},
+        "counts": {"objects": len(painted), "covered_pixels": int(painted.pixels[1:].sum()), **counts},
         "damaged_tiles": damaged,
         "seam_index": dict(seams),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
@@ -171,23 +185,6 @@ def colour_table(model: ClassModel, uncovered: int) -> dict[int, tuple[int, int,
     """Class id -> red, green, blue, alpha, of a label raster in which ``uncovered`` is nodata."""
     table = {entry.class_id: (*bytes.fromhex(entry.colour.lstrip("#")), 255) for entry in model.classes}
     return {**table, uncovered: (0, 0, 0, 0)}
-
-
-def class_rows(model: ClassModel, fitted: NDArray[Any], area_m2: NDArray[np.float64]) -> list[ClassRow]:
-    """The table of classes, without those merged into others: counts and areas after merging.
-
-    Args:
-        model: names, colours and merges.
-        fitted: (n,) class before merging of every object that was painted, by its id.
-        area_m2: (n,) square metres of each.
-    """
-    shown = model.merged[fitted] if len(model) else np.zeros(0, np.int64)
-    count, area = np.bincount(shown, minlength=len(model)), np.bincount(shown, area_m2, len(model))
-    return [
-        ClassRow(c.class_id, c.class_name, c.colour, int(count[c.class_id]), float(area[c.class_id]))
-        for c in model.classes
-        if c.merge_into is None
-    ]
 
 
 def _tile_counts(store: Store) -> tuple[dict[str, int], dict[str, str]]:

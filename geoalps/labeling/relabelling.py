@@ -13,7 +13,7 @@ import numpy as np
 
 from geoalps.errors import OptionError, ProductError
 from geoalps.io.class_table import ClassEntry, write_class_table
-from geoalps.io.product import DISSOLVED, Product, building_in, publish
+from geoalps.io.product import DISSOLVED, REPORT, Product, building_in, publish
 from geoalps.io.rasters import write_labels
 from geoalps.io.relabelled import read_columns, write_relabelled
 from geoalps.io.store import write_json
@@ -21,8 +21,9 @@ from geoalps.io.style import category_names_pam
 from geoalps.labeling.class_model import ClassModel
 from geoalps.labeling.dissolving import write_dissolved
 from geoalps.labeling.fitting import split
-from geoalps.labeling.labelling import Classified, class_rows, colour_table, label_values
+from geoalps.labeling.labelling import Classified, colour_table, label_values
 from geoalps.labeling.objects import stitch_store
+from geoalps.labeling.reporting import Finished, class_rows, new_report, renamed_report
 from geoalps.progress import Progress, Silence
 
 KEPT = ("objects.tif",)
@@ -38,7 +39,8 @@ def relabel(
 ) -> Product:
     """Give the classes of a product other names and colours, and merge some into others; any of it can be taken back.
 
-    Rewritten are ``labels.tif``, columns, tables and style of ``labels.gpkg``, ``classes.csv``, and the class model.
+    Rewritten are ``labels.tif``, columns, tables and style of ``labels.gpkg``, ``classes.csv``, the class model, and
+    ``report.html``.
 
     Args:
         product: or its directory.
@@ -134,7 +136,7 @@ def _rewrite(
     with building_in(folder, overwrite=True) as building:
         model, classified = change()
         run = product.run()
-        progress.start("relabel", 4 if dissolve else 3)
+        progress.start("relabel", 5 if dissolve else 4)
         ids, before, area = read_columns(folder / "labels.gpkg")
         fitted = np.zeros(int(ids.max(initial=0)) + 1, np.int64)
         fitted[ids] = before if classified is None else classified.fitted[ids]
@@ -153,7 +155,16 @@ def _rewrite(
             progress.advance()
         model.save(building)
         write_class_table(building / "classes.csv", model.classes)
-        write_json(building / "run.json", {**run, "n_classes": len(model)})
+        run = {**run, "n_classes": len(model)}
+        finished = Finished(
+            run, model, tuple(rows), ids, fitted[ids], area, building / "labels.tif", folder / "objects.tif"
+        )
+        if classified is None:
+            renamed_report(building / REPORT, folder / REPORT, finished, product)
+        else:
+            new_report(building / REPORT, finished, product.store(), None)
+        progress.advance()
+        write_json(building / "run.json", run)
         publish(building, folder, KEPT)
         progress.advance()
     return Product(folder)

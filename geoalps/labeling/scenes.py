@@ -156,9 +156,9 @@ def tile_label_scenes(
         return [
             write_product(
                 store, fitted, folder, building, labelling, at_work, progress,
-                {**provenance, "seconds": watch.seconds},
+                {**provenance, "seconds": watch.seconds}, scene,
             )
-            for store, folder, building in zip(stores, folders, buildings, strict=True)
+            for scene, store, folder, building in zip(opened, stores, folders, buildings, strict=True)
         ]  # fmt: skip
 
 

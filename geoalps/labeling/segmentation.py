@@ -12,6 +12,7 @@ import numpy as np
 
 from geoalps.errors import PluginError, SceneError, TileError
 from geoalps.grid import Tile, TileGrid, Window
+from geoalps.io.report.preview import shrunk
 from geoalps.io.scene import Scene
 from geoalps.io.store import Store, TileRecord
 from geoalps.io.stretch import Stretch
@@ -63,7 +64,7 @@ class TileSegmentation:
         self.store.write(tile, record)
 
     def record(self, tile: Tile) -> TileRecord:
-        """One encoder pass, the gate, empty masks dropped and counted, the rest pooled and described."""
+        """One encoder pass, the gate, empty masks dropped and counted, the rest pooled and described; a preview."""
         image, valid, *bands = see(self.segmenter, self.scene, self.stretch, self.spectra, tile.window)
         lost = sum(part.area for part in self.scene.unreadable(tile.window)) if self.skip else 0
         name = str(self.segmenter.identity.get("name", type(self.segmenter).__name__))
@@ -86,7 +87,8 @@ class TileSegmentation:
             )
         info = {"empty": int(empty.sum()), "gated": int(gated.sum()), "valid": int(valid.sum())}
         info = {**info, "unreadable": lost} if lost else info
-        return TileRecord(segments, values, mean_colours(segments, image), valid, info, whole=not lost)
+        preview = shrunk(image, valid, tile, self.store.grid.shape)
+        return TileRecord(segments, values, mean_colours(segments, image), valid, info, not lost, preview)
 
     def _gated(self, tile: Tile, segments: Segments) -> Any:
         """(n,) bool: masks over ``max_area_fraction`` of the window that the window does not cut."""
