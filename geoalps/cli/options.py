@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import reduce
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 from rich.console import Console
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -54,7 +56,32 @@ class Auto(click.IntRange):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The number, or the word."""
-        return value if value == "auto" else super().convert(value, param, ctx)
+        if value == "auto":
+            return value
+        try:
+            int(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a whole number from {self.min} to {self.max} nor auto", param, ctx)
+        return super().convert(value, param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
+        """The word."""
+        return [CompletionItem("auto")] if "auto".startswith(incomplete) else []
+
+
+def plugins(group: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Completes names of installed plug-ins, without importing any.
+
+    Args:
+        group: ``segmenters`` or ``encoders``.
+    """
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001
+        """The names that begin like what is written."""
+        found = {point.name for point in entry_points(group=f"geoalps.{group}")}
+        return sorted(name for name in found if name.startswith(incomplete))
+
+    return complete
 
 
 def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -112,7 +139,11 @@ tiling = together(
 )
 segmenting = together(
     click.option(
-        "--segmenter", default="regions", show_default=True, help="regions, sam, sam-hub, or an installed plug-in."
+        "--segmenter",
+        default="regions",
+        show_default=True,
+        shell_complete=plugins("segmenters"),
+        help="regions, sam, sam-hub, or an installed plug-in.",
     ),
     click.option("--checkpoint", type=click.Path(dir_okay=False), help="Weights of the segmenter (sam)."),
     click.option(
@@ -136,7 +167,11 @@ segmenting = together(
         multiple=True,
         help="Any other option of the segmenter, such as regions_per_mpx=500 or points_per_side=64; repeatable.",
     ),
-    click.option("--encoder", help="Installed plug-in whose embeddings replace the segmenter's, such as dinov2."),
+    click.option(
+        "--encoder",
+        shell_complete=plugins("encoders"),
+        help="Installed plug-in whose embeddings replace the segmenter's, such as dinov2.",
+    ),
     click.option(
         "--encoder-option",
         "encoder_options",
@@ -203,6 +238,11 @@ adapt = click.option(
 )
 dissolve = click.option(
     "--dissolve", is_flag=True, help="Also write dissolved.gpkg: neighbouring objects of one class as one polygon."
+)
+dry_run = click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Only look: check all options, try a piece, and say what the run would take. Writes nothing.",
 )
 overwrite = click.option(
     "--overwrite", is_flag=True, help="Replace what is there already; tiles made with the same options are kept."

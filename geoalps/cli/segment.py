@@ -24,6 +24,7 @@ from geoalps.cli import options as opt
 @opt.reading
 @opt.on_error
 @opt.overwrite
+@opt.dry_run
 @opt.working
 @click.pass_context
 def command(ctx: click.Context, /, scene: str, output: Path | None, **given: Any) -> None:
@@ -34,6 +35,11 @@ def command(ctx: click.Context, /, scene: str, output: Path | None, **given: Any
       geoalps segment ortho.tif -o ortho_store/
       geoalps segment ortho_2026.tif --class-model ortho_2025_labels/ -o ortho_2026_store/
     """  # noqa: D301 - click wants the backspace itself
+    if given.pop("dry_run"):
+        from geoalps.cli.dry_run import dry_run_segment
+
+        dry_run_segment(opt.console(ctx), scene, output, given)
+        return
     from geoalps.cli.run import run_segment
 
     run_segment(opt.console(ctx), scene, output, given)

@@ -31,6 +31,7 @@ from geoalps.cli import options as opt
 @opt.painting
 @opt.on_error
 @opt.overwrite
+@opt.dry_run
 @click.option(
     "--clean",
     is_flag=True,
@@ -53,11 +54,17 @@ def command(ctx: click.Context, /, scenes: tuple[str, ...], output: Path | None,
       geoalps tile-label ortho.tif -o labels/ -k 24 --simplify 0.5 --min-area 4
       geoalps tile-label s2.tif --bands 8,4,3 --tile-size 2048
       geoalps tile-label north.tif south.tif -o labels/
+      geoalps tile-label huge.tif --dry-run
       geoalps tile-label huge.tif --workers 8
       geoalps tile-label https://host/cog.tif --scheduler tcp://10.0.0.5:8786
       geoalps tile-label ortho_2026.tif --class-model ortho_2025_labels/ --adapt
       geoalps tile-label ortho.tif --segmenter sam --checkpoint sam_vit_h_4b8939.pth --device cuda
     """  # noqa: D301 - click wants the backspace itself
+    if given.pop("dry_run"):
+        from geoalps.cli.dry_run import dry_run_tile_label
+
+        dry_run_tile_label(opt.console(ctx), scenes, output, given)
+        return
     from geoalps.cli.run import run_tile_label
 
     run_tile_label(opt.console(ctx), scenes, output, given)
