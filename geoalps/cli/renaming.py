@@ -22,7 +22,7 @@ def run_relabel(
     talk: Console, folder: Path, table: Path | None, dissolve: bool, legend: str | None, reset: bool
 ) -> None:
     """Relabel a product, and say what became of its classes."""
-    product = Product.open(folder)
+    product = Product.open(folder).need_objects()
     known = ClassModel.load(folder).classes
     if reset and table is not None:
         raise click.UsageError("--reset takes all merges back; leave out the table, or edit merge_into in it")
@@ -51,7 +51,7 @@ def _refuse_lost_edits(folder: Path, known: Sequence[ClassEntry]) -> None:
 
 def run_split(talk: Console, folder: Path, class_name: str, k: int, seed: int, dissolve: bool) -> None:
     """Split a class of a product, and say what became of its classes."""
-    product = Product.open(folder)
+    product = Product.open(folder).need_objects()
     number = _number(class_name, ClassModel.load(folder).classes)
     with progress_for(talk) as progress:
         split_class(product, number, k, seed=seed, dissolve=dissolve, progress=progress)

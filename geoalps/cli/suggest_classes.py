@@ -92,7 +92,7 @@ def _store(path: Path) -> Store:
     from geoalps.io.product import Product, is_product
     from geoalps.io.store import Store
 
-    return Product.open(path).store() if is_product(path) else Store.open(path)
+    return Product.open(path).need_objects().store() if is_product(path) else Store.open(path)
 
 
 def _counter(method: str) -> Counter:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 FILES = (
     "labels.tif",
     "labels.tif.aux.xml",
+    "labels.qml",
     "objects.tif",
     "labels.gpkg",
     "classes.csv",
@@ -239,7 +240,10 @@ class Product:
             ProductError: it holds no objects, so that there is no class to be named, split, counted or exported.
         """
         if not self.run()["counts"]["objects"]:
-            raise ProductError(f"{self.path} holds no objects; geoalps info {self.path} says what was looked at")
+            raise ProductError(
+                f"{self.path} holds no objects, and so no classes to work on; label the scene again (geoalps "
+                "tile-label SCENE --overwrite): it says what may be wrong"
+            )
         return self
 
     def run(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from geoalps.io.palettes import hex_colour, rgb
@@ -78,6 +78,29 @@ def category_names_pam(classes: Iterable[ClassRow]) -> str:
         ET.SubElement(listed, "Category").text = _text(names.get(value, ""))
     ET.indent(root)
     return ET.tostring(root, "unicode") + "\n"
+
+
+def raster_qml(classes: Iterable[ClassRow]) -> str:
+    """QGIS style of ``labels.tif``: the classes there are, in their order.
+
+    By the file's colour table alone, QGIS's legend has an entry for each of its 256 or 65536 values.
+
+    Args:
+        classes: rows of the legend, in its order.
+    """
+    root = ET.Element("qgis", {"version": "3.22.0", "styleCategories": "Symbology"})
+    options = {"type": "paletted", "band": "1", "opacity": "1", "alphaBand": "-1", "nodataColor": ""}
+    renderer = ET.SubElement(ET.SubElement(root, "pipe"), "rasterrenderer", options)
+    palette = ET.SubElement(renderer, "colorPalette")
+    for row in classes:
+        entry = {"value": str(row.class_id), "label": _text(row.class_name), "color": row.colour, "alpha": "255"}
+        ET.SubElement(palette, "paletteEntry", entry)
+    return "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n" + ET.tostring(root, "unicode")
+
+
+def label_sides(classes: Sequence[ClassRow]) -> dict[str, str]:
+    """The small files beside ``labels.tif`` that say what its numbers mean: name -> content."""
+    return {"labels.tif.aux.xml": category_names_pam(classes), "labels.qml": raster_qml(classes)}
 
 
 def _fill_symbol(name: str, colour: str) -> ET.Element:

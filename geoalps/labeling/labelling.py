@@ -22,7 +22,7 @@ from geoalps.io.product import REPORT, Product, publish
 from geoalps.io.rasters import Georeference, write_labels
 from geoalps.io.scene import Scene
 from geoalps.io.store import PAINTED, Store, write_json
-from geoalps.io.style import category_names_pam
+from geoalps.io.style import label_sides
 from geoalps.labeling.class_model import ClassModel
 from geoalps.labeling.objects import ObjectEmbeddings, stitch_store
 from geoalps.labeling.outlining import read_polygons
@@ -130,7 +130,8 @@ def write_product(
         values = label_values(known.fitted, model)
         shutil.copyfile(store.path / PAINTED / "objects.tif", building / "objects.tif")
         write_labels(building / "labels.tif", building / "objects.tif", values, colour_table(model, int(values[0])))
-        (building / "labels.tif.aux.xml").write_text(category_names_pam(rows), encoding="utf-8")
+        for name, text in label_sides(rows).items():
+            (building / name).write_text(text, encoding="utf-8")
     progress.advance()
     with watch("geopackage"):
         columns: dict[str, NDArray[Any]] = {

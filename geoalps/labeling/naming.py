@@ -113,7 +113,7 @@ def name_from(
     """
     if not 0 <= min_share <= 1:
         raise OptionError(f"min_share is {min_share:g}; allowed is 0 to 1")
-    product = product if isinstance(product, Product) else Product.open(product)
+    product = (product if isinstance(product, Product) else Product.open(product)).need_objects()
     before = ClassModel.load(product.path).classes
     with (
         RasterReader(product.path / "labels.tif") as raster,

@@ -17,7 +17,7 @@ from geoalps.io.product import DISSOLVED, REPORT, Product, building_in, publish
 from geoalps.io.rasters import write_labels
 from geoalps.io.relabelled import read_columns, write_relabelled
 from geoalps.io.store import write_json
-from geoalps.io.style import category_names_pam
+from geoalps.io.style import label_sides
 from geoalps.labeling.class_model import ClassModel
 from geoalps.labeling.dissolving import write_dissolved
 from geoalps.labeling.fitting import split
@@ -88,7 +88,7 @@ def split_class(
         OptionError: there is no such class, it is merged into another, or too few of its objects differ.
         ProductError: there is no product, or its store is gone.
     """
-    product = product if isinstance(product, Product) else Product.open(product)
+    product = (product if isinstance(product, Product) else Product.open(product)).need_objects()
     if n_classes < 2:
         raise OptionError(f"a class is to be split into {n_classes}; allowed is 2 and more")
     store = product.store()
@@ -148,7 +148,8 @@ def _rewrite(
         progress.advance()
         values = label_values(fitted, model)
         write_labels(building / "labels.tif", folder / "objects.tif", values, colour_table(model, int(values[0])))
-        (building / "labels.tif.aux.xml").write_text(category_names_pam(rows), encoding="utf-8")
+        for name, text in label_sides(rows).items():
+            (building / name).write_text(text, encoding="utf-8")
         progress.advance()
         if dissolve:
             write_dissolved(building / DISSOLVED, folder / "objects.tif", values, rows, run)

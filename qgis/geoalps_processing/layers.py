@@ -20,7 +20,7 @@ from qgis.PyQt.QtCore import QCoreApplication, QObject, QThread, pyqtSignal
 from qgis.PyQt.QtXml import QDomDocument
 
 from .environment import WINDOWS
-from .product import LAYER, RASTER, class_names, default_style, inside, objects_source
+from .product import LAYER, RASTER, default_style, inside, objects_source
 
 _kept: list[object] = []
 """What QGIS calls later and does not keep alive itself."""
@@ -66,7 +66,7 @@ def style(layer: QgsMapLayer) -> None:
         if qml is not None and document.setContent(qml)[0]:
             layer.importNamedStyle(document)
     elif isinstance(layer, QgsRasterLayer) and path.name == RASTER:
-        show_classes(layer)
+        layer.loadNamedStyle(str(path.with_suffix(".qml")))
     layer.triggerRepaint()
 
 
@@ -74,20 +74,6 @@ def _table(layer: QgsVectorLayer) -> str:
     """The table of a GeoPackage that a layer shows; the only one with polygons where its source names none."""
     parts = QgsProviderRegistry.instance().decodeUri("ogr", layer.source())
     return parts.get("layerName") or LAYER
-
-
-def show_classes(layer: QgsRasterLayer) -> None:
-    """The classes of a label raster in its legend: those that there are, not all values that a pixel can have."""
-    names = class_names(Path(layer.source()).parent)
-    provider = layer.dataProvider()
-    classes = QgsPalettedRasterRenderer.colorTableToClassData(provider.colorTable(1))
-    there = [
-        QgsPalettedRasterRenderer.Class(int(entry.value), entry.color, names[int(entry.value)])
-        for entry in classes
-        if int(entry.value) in names
-    ]
-    if there:
-        layer.setRenderer(QgsPalettedRasterRenderer(provider, 1, there))
 
 
 def of_product(project: QgsProject, folder: Path) -> list[QgsMapLayer]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import sqlite3
-import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -35,15 +34,6 @@ def default_output(scene: str) -> Path:
     """Where geoalps puts the product of a scene that is a file, without ``--output``: ``SCENE_labels`` beside it."""
     path = Path(scene)
     return path.with_name(f"{path.stem}_labels")
-
-
-def class_names(folder: Path) -> dict[int, str]:
-    """Class -> name, of the classes that ``labels.tif`` has, in their order; empty where no names are."""
-    side = folder / f"{RASTER}.aux.xml"
-    if not side.exists():
-        return {}
-    names = ET.parse(side).getroot().iter("Category")  # noqa: S314 - GDAL's side file, which expat limits
-    return {number: name.text for number, name in enumerate(names) if name.text}
 
 
 def default_style(path: Path, table: str) -> str | None:

@@ -15,7 +15,7 @@ from rasterio.crs import CRS
 from geoalps.errors import OptionError, ProductError
 from geoalps.io.geopackage import ClassRow, write_geopackage
 from geoalps.io.palettes import hex_colour, palette
-from geoalps.io.style import category_names_pam, qml, sld
+from geoalps.io.style import category_names_pam, qml, raster_qml, sld
 
 UTM = CRS.from_epsg(32631)
 NAMES = ["water", 'roof <"red"> & grey', "Bäume"]
@@ -319,6 +319,11 @@ def test_names_reach_every_style_whole():
     assert [rule.find("se:PolygonSymbolizer/se:Fill/se:SvgParameter", spaces).text for rule in rules] == [
         "#102030",
         "#a0b0c0",
+    ]
+    entries = parse(raster_qml(rows)).findall("pipe/rasterrenderer[@type='paletted']/colorPalette/paletteEntry")
+    assert [(entry.get("value"), entry.get("label"), entry.get("color")) for entry in entries] == [
+        ("0", NAMES[1], "#102030"),
+        ("3", "bell\ufffd", "#a0b0c0"),
     ]
     listed = parse(category_names_pam(rows)).findall("PAMRasterBand[@band='1']/CategoryNames/Category")
     assert [category.text or "" for category in listed] == [NAMES[1], "", "", "bell\ufffd"]

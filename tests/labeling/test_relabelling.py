@@ -65,6 +65,7 @@ def content(product):
         "classes.npz",
         "run.json",
         "labels.tif.aux.xml",
+        "labels.qml",
         "labels.tif",
         "objects.tif",
     )

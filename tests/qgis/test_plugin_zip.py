@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from geoalps_processing.product import (
-    class_names,
     default_output,
     default_style,
     inside,
@@ -21,7 +20,6 @@ from geoalps_processing.scores import figures, page
 
 import geoalps
 from geoalps.io.class_table import read_class_table
-from geoalps.io.style import ClassRow, category_names_pam
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGIN = ROOT / "qgis" / "geoalps_processing"
@@ -82,13 +80,6 @@ def test_only_pyqgis_and_the_standard_library_are_imported(path):
 @pytest.mark.parametrize("path", sorted(PLUGIN.glob("*.py")), ids=lambda path: path.stem)
 def test_the_python_of_the_oldest_qgis_reads_it(path):
     ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 9))
-
-
-def test_names_of_classes_come_from_the_side_file(tmp_path):
-    rows = [ClassRow(0, 'a & "b" <c>', "#000000", 1, 1.0), ClassRow(3, "water", "#0000ff", 1, 1.0)]
-    (tmp_path / "labels.tif.aux.xml").write_text(category_names_pam(rows), encoding="utf-8")
-    assert class_names(tmp_path) == {0: 'a & "b" <c>', 3: "water"}
-    assert class_names(tmp_path / "none") == {}
 
 
 def test_a_table_that_qgis_gives_is_one_that_geoalps_reads(tmp_path):

@@ -66,9 +66,10 @@ class Cutting:
         Reads ``objects.tif`` once, a chip at a time.
 
         Raises:
+            ProductError: there are no objects.
             OptionError: no chip is labelled enough, or the gap leaves a split without chips.
         """
-        kept = self._covered(product, progress)
+        kept = self._covered(product.need_objects(), progress)
         if not kept:
             raise OptionError(
                 f"no chip of {self.chip_size} pixels is labelled to {self.min_cover:g} of its area; make the chips or "
