@@ -81,7 +81,7 @@ def main() -> None:
         page, told = walk(PAGE.read_text(encoding="utf-8"), folder)
     if given.write:
         PAGE.write_text(page, encoding="utf-8")
-    print(f"| command | seconds |\n| --- | ---: |  \n{os.cpu_count()} cores")
+    print(f"{os.cpu_count()} cores\n\n| command | seconds |\n| --- | ---: |")
     for command, seconds in [*told, ("together", sum(seconds for _, seconds in told))]:
         print(f"| `{command[:SHOWN]}` | {seconds:.1f} |")
 

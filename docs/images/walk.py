@@ -8,6 +8,7 @@ Needs Chromium for the report, and QGIS for the maps: GEOALPS_QGIS_PYTHON names 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,8 @@ import numpy as np
 import rasterio
 from matplotlib.colors import to_rgb
 from PIL import Image
+from selenium import webdriver
+from selenium.webdriver.support.ui import WebDriverWait
 
 import geoalps as ga
 from geoalps.sample import CLASSES
@@ -43,18 +46,17 @@ def scene(path: Path) -> None:
 
 
 def report(product: Path, name: str) -> None:
-    """The top of the report as a browser shows it."""
-    with tempfile.TemporaryDirectory() as scratch:
-        shot = Path(scratch) / "shot.png"
-        subprocess.run(
-            [
-                "chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
-                "--disable-background-networking", f"--user-data-dir={scratch}/profile", "--window-size=1280,1600",
-                "--virtual-time-budget=4000", f"--screenshot={shot}", (product / "report.html").resolve().as_uri(),
-            ],
-            check=True, capture_output=True,
-        )  # fmt: skip
-        save(Image.open(shot), name)
+    """The top of the report as a browser shows it, once the map is drawn."""
+    options = webdriver.ChromeOptions()
+    for argument in ("headless=new", "no-sandbox", "disable-gpu", "hide-scrollbars", "window-size=1280,1600"):
+        options.add_argument(f"--{argument}")
+    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    with webdriver.Chrome(options, service) as browser, tempfile.TemporaryDirectory() as scratch:
+        browser.get((product / "report.html").resolve().as_uri())
+        ready = "return document.body.dataset.ready === 'yes'"
+        WebDriverWait(browser, 30).until(lambda driver: driver.execute_script(ready))
+        browser.save_screenshot(str(Path(scratch) / "shot.png"))
+        save(Image.open(Path(scratch) / "shot.png"), name)
 
 
 def qgis(product: Path, name: str) -> None:

@@ -80,7 +80,7 @@ class Store:
         """
         store = cls(path.absolute(), json.loads(json.dumps({"format": FORMAT, **fingerprint})))
         manifest, tiles = path / "manifest.json", path / "tiles"
-        differs = store._differs(_read_manifest(manifest)) if manifest.exists() else ["manifest.json is gone"]
+        differs = store.differs_from(read_manifest(manifest)) if manifest.exists() else ["manifest.json is gone"]
         if differs and not overwrite and any(tiles.glob(f"*/*{WHOLE}")):
             raise StoreError(
                 f"{path} was made with other options ({'; '.join(differs)}); "
@@ -97,7 +97,7 @@ class Store:
             tiles.mkdir(exist_ok=True)
         except (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
             raise StoreError(f"cannot write to {path} ({error.strerror}); use -o for another directory") from error
-        return store if differs else cls(store.path, _read_manifest(manifest))
+        return store if differs else cls(store.path, read_manifest(manifest))
 
     @classmethod
     def open(cls, path: str | Path) -> Store:
@@ -111,7 +111,7 @@ class Store:
             raise StoreError(
                 f"{path} is not a store (no manifest.json); make one with `geoalps segment SCENE -o {path}`"
             )
-        found = _read_manifest(path / "manifest.json")
+        found = read_manifest(path / "manifest.json")
         if found["format"] != FORMAT:
             raise StoreError(
                 f"{path} is a store of format {found['format']}, this version reads {FORMAT}; segment the scene again"
@@ -182,7 +182,7 @@ class Store:
                 if record.preview is not None:
                     # beside the schema, of which Parquet keeps a second copy
                     writer.add_key_value_metadata({"preview": base64.b64encode(record.preview).decode()})
-            if _differences(_read_manifest(self.path / "manifest.json"), self.fingerprint):
+            if _differences(read_manifest(self.path / "manifest.json"), self.fingerprint):
                 raise StoreError(f"{self.path} was started over with other options; this run ends here")
         if record.whole:
             self._file(tile, DAMAGED).unlink(missing_ok=True)
@@ -229,7 +229,7 @@ class Store:
         except (OSError, ValueError, pa.ArrowException) as error:
             raise self._unreadable(tile, error) from error
 
-    def _differs(self, found: Mapping[str, Any]) -> list[str]:
+    def differs_from(self, found: Mapping[str, Any]) -> list[str]:
         """In what the fingerprint differs from that which was found in its place.
 
         A segmenter that is as the one there was adapted makes the same tiles: a class model gives it like that.
@@ -319,7 +319,7 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
+def read_manifest(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

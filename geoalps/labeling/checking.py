@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import get_args
 
 from geoalps.errors import OptionError, ProductError, StoreError
-from geoalps.grid import TileGrid
 from geoalps.io.machine import existing
 from geoalps.io.product import refuse_product
-from geoalps.io.scene import Scene
-from geoalps.io.store import WHOLE, Store, _read_manifest
+from geoalps.io.store import WHOLE, Store, read_manifest
 from geoalps.labeling.normalisation import NORMALISATIONS
-from geoalps.labeling.stages import MOST_TILES, NumberOfClasses, OnError
+from geoalps.labeling.stages import NumberOfClasses
 from geoalps.labeling.workers import Cluster, Threads, WorkersLike, working
 
 
@@ -34,25 +31,12 @@ def who_works(workers: WorkersLike, threads: int | None) -> tuple[int, int]:
         return max(len(there), 1), max((int(each["nthreads"]) for each in there), default=1)
 
 
-def check_options(n_classes: NumberOfClasses, normalisation: str, max_area_fraction: float, on_error: str) -> None:
-    """Refuse, as the stages do, what they look at before they begin."""
+def check_fitting(n_classes: NumberOfClasses, normalisation: str) -> None:
+    """Refuse, as fitting does, what it looks at before it begins."""
     if n_classes != "auto" and not 1 <= n_classes <= 65535:
         raise OptionError(f"{n_classes} classes were asked for; allowed is 1 to 65535, or auto")
     if normalisation not in NORMALISATIONS:
         raise OptionError(f"normalisation is {normalisation!r}; allowed are {', '.join(NORMALISATIONS)}")
-    if on_error not in get_args(OnError):
-        raise OptionError(f"on-error is {on_error!r}; allowed are {', '.join(get_args(OnError))}")
-    if not 0 < max_area_fraction <= 1:
-        raise OptionError(f"max-area-fraction is {max_area_fraction:g}; allowed is above 0 to 1")
-
-
-def check_tiles(scene: Scene, grid: TileGrid) -> None:
-    """Refuse more tiles than a run takes."""
-    if len(grid) > MOST_TILES:
-        raise OptionError(
-            f"{scene.name} of {grid.shape[0]} x {grid.shape[1]} pixels would be {len(grid)} tiles; at most "
-            f"{MOST_TILES} are allowed: use a larger --tile-size, or crop the scene"
-        )
 
 
 def check_folder(folder: Path, overwrite: bool, product: bool) -> None:
@@ -72,7 +56,7 @@ def is_usable(store: Store, overwrite: bool) -> bool:
         StoreError: it is of another one, with tiles, and is not to be replaced.
     """
     manifest = store.path / "manifest.json"
-    differs = store._differs(_read_manifest(manifest)) if manifest.exists() else ["manifest.json is gone"]
+    differs = store.differs_from(read_manifest(manifest)) if manifest.exists() else ["manifest.json is gone"]
     if differs and not overwrite and any((store.path / "tiles").glob(f"*/*{WHOLE}")):
         raise StoreError(
             f"{store.path} was made with other options ({'; '.join(differs)}); "

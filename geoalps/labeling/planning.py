@@ -16,15 +16,23 @@ from geoalps.grid import Tile, TileGrid, Window
 from geoalps.io.machine import Machine, free_disk
 from geoalps.io.scene import Scene
 from geoalps.io.store import FORMAT, Store
-from geoalps.labeling.checking import check_folder, check_options, check_tiles, is_usable, who_works
+from geoalps.labeling.checking import check_fitting, check_folder, is_usable, who_works
 from geoalps.labeling.class_model import ClassModel
 from geoalps.labeling.fitting import BUFFER
 from geoalps.labeling.forecast import Plan, ScenePlan, largest_window
 from geoalps.labeling.painting import Labelling
-from geoalps.labeling.scenes import _bands, _folders, _Shared, as_model
+from geoalps.labeling.scenes import Shared, as_model, bands_of, product_folders
 from geoalps.labeling.segmentation import TileSegmentation, ground_pixel, naming_tile, sample_windows, see
 from geoalps.labeling.spectra import Spectra
-from geoalps.labeling.stages import MAX_AREA_FRACTION, NumberOfClasses, OnError, SceneLike, as_scene
+from geoalps.labeling.stages import (
+    MAX_AREA_FRACTION,
+    NumberOfClasses,
+    OnError,
+    SceneLike,
+    as_scene,
+    check_segmenting,
+    fingerprint_of,
+)
 from geoalps.labeling.trying import Tried, resident, try_windows
 from geoalps.labeling.workers import WorkersLike
 from geoalps.protocols import Adaptive, Segmenter
@@ -93,15 +101,17 @@ def plan(
     model, given = as_model(class_model), [scenes] if not isinstance(scenes, list | tuple) else list(scenes)
     if adapt and model is None:
         raise OptionError("adapt is for a class model, and none is given; leave it out, or give class_model")
-    opened = [as_scene(scene, _bands(bands, model), nodata) for scene in given]
-    folders = _folders(opened, out)
+    opened = [as_scene(scene, bands_of(bands, model), nodata) for scene in given]
+    folders = product_folders(opened, out)
     Labelling(min_area, simplify)
-    check_options(n_classes, normalisation, max_area_fraction, on_error)
+    check_fitting(n_classes, normalisation)
     for folder in folders:
         check_folder(folder, overwrite, product)
     grids = [TileGrid(scene.shape, tile_size, margin) for scene in opened]
+    for scene, grid in zip(opened, grids, strict=True):
+        check_segmenting(scene, grid, max_area_fraction, on_error)
     began = time.perf_counter()
-    shared = _Shared.of(opened, grids, model, segmenter, encoder, with_shape, stretch, options, on_error)
+    shared = Shared.of(opened, grids, model, segmenter, encoder, with_shape, stretch, options, on_error)
     looked = time.perf_counter() - began
     processes, each = who_works(workers, threads)
     job = _Job(shared, max_area_fraction, on_error == "skip", overwrite, product, max(processes, 1) * each)
@@ -117,7 +127,7 @@ def plan(
 class _Job:
     """What all scenes of a plan have in common, and the memory that was seen."""
 
-    shared: _Shared
+    shared: Shared
     max_area_fraction: float
     skip: bool
     overwrite: bool
@@ -131,10 +141,8 @@ class _Job:
         """The plan of one scene.
 
         Raises:
-            OptionError: it would be too many tiles.
             StoreError: there is a store with other options.
         """
-        check_tiles(scene, grid)
         seen = scene.forgiving() if self.skip else scene
         home = folder / "work" if self.product else folder
         store = self._store(seen, grid, home, spectra)
@@ -167,17 +175,10 @@ class _Job:
     def _store(self, scene: Scene, grid: TileGrid, home: Path, spectra: Spectra) -> Store:
         """The store as the run would open it; it need not be there."""
         shared = self.shared
-        fingerprint = {
-            "format": FORMAT,
-            "scene": scene.fingerprint,
-            "grid": {"shape": list(grid.shape), "size": grid.size, "margin": grid.margin},
-            "stretch": shared.stretch.to_json(),
-            "segmenter": dict(shared.segmenter.identity),
-            "encoder": dict(shared.encoder.identity) if shared.encoder else None,
-            "spectra": spectra.to_json(),
-            "gate": None if shared.segmenter.partition else self.max_area_fraction,
-        }
-        return Store(home.absolute(), json.loads(json.dumps(fingerprint)))
+        fingerprint = fingerprint_of(
+            scene, grid, shared.stretch, spectra, shared.segmenter, shared.encoder, self.max_area_fraction
+        )
+        return Store(home.absolute(), json.loads(json.dumps({"format": FORMAT, **fingerprint})))
 
     def _expect(
         self, scene: Scene, grid: TileGrid, folder: Path, missing: list[Tile], tried: Tried, adapting: float

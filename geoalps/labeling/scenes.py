@@ -61,7 +61,7 @@ def tile_label(
         **options: see :func:`tile_label_scenes`.
     """
     model = as_model(class_model)
-    scene = as_scene(scene, _bands(bands, model), nodata)
+    scene = as_scene(scene, bands_of(bands, model), nodata)
     folder = out if out is not None else default_output(scene)
     return tile_label_scenes([scene], [folder], n_classes, class_model=model, **options)[0]
 
@@ -130,8 +130,8 @@ def tile_label_scenes(
     model = as_model(class_model)
     if adapt and model is None:
         raise OptionError("adapt is for a class model, and none is given; leave it out, or give class_model")
-    opened = [as_scene(scene, _bands(bands, model), nodata) for scene in scenes]
-    folders, labelling = _folders(opened, out), Labelling(min_area, simplify)
+    opened = [as_scene(scene, bands_of(bands, model), nodata) for scene in scenes]
+    folders, labelling = product_folders(opened, out), Labelling(min_area, simplify)
     with ExitStack() as stack:
         buildings = [stack.enter_context(building_in(folder, overwrite)) for folder in folders]
         at_work = stack.enter_context(working(workers, threads))
@@ -210,9 +210,9 @@ def segment_scenes(
         OptionError: the class model was fitted with another segmenter, encoder, bands or dtype; the text says which.
     """
     model = as_model(class_model)
-    opened = [as_scene(scene, _bands(bands, model), nodata) for scene in scenes]
+    opened = [as_scene(scene, bands_of(bands, model), nodata) for scene in scenes]
     grids = [TileGrid(scene.shape, tile_size, margin) for scene in opened]
-    shared = _Shared.of(opened, grids, model, segmenter, encoder, with_shape, stretch, options, on_error)
+    shared = Shared.of(opened, grids, model, segmenter, encoder, with_shape, stretch, options, on_error)
     with working(workers, threads) as at_work:
         return [
             segment(
@@ -229,12 +229,12 @@ def as_model(class_model: ClassModel | str | Path | None) -> ClassModel | None:
     return ClassModel.load(Path(class_model)) if isinstance(class_model, str | Path) else class_model
 
 
-def _bands(bands: Sequence[int] | None, model: ClassModel | None) -> Sequence[int] | None:
+def bands_of(bands: Sequence[int] | None, model: ClassModel | None) -> Sequence[int] | None:
     """The bands in which a scene is seen when the caller says none: those of the class model."""
     return model.source["bands"] if bands is None and model is not None else bands
 
 
-def _folders(scenes: Sequence[Scene], out: str | Path | Sequence[str | Path] | None) -> list[Path]:
+def product_folders(scenes: Sequence[Scene], out: str | Path | Sequence[str | Path] | None) -> list[Path]:
     """The product's directory of every scene."""
     if not scenes:
         raise OptionError("no scene is given; give at least one")
@@ -252,7 +252,7 @@ def _folders(scenes: Sequence[Scene], out: str | Path | Sequence[str | Path] | N
 
 
 @dataclass(frozen=True, eq=False)
-class _Shared:
+class Shared:
     """What all scenes of one call have in common."""
 
     segmenter: Segmenter
@@ -273,7 +273,7 @@ class _Shared:
         stretch: Stretch | None,
         options: Mapping[str, Any],
         on_error: OnError,
-    ) -> _Shared:
+    ) -> Shared:
         """As the class model says, where there is one and the caller says nothing else; else fitted over all scenes."""
         fitted = model.source["segmenter"] if model is not None else {}
         if isinstance(segmenter, str) and segmenter == fitted.get("name"):

@@ -105,18 +105,8 @@ def segment(
             :mod:`geoalps.errors`.
     """
     scene, progress = as_scene(scene), progress or Silence()
-    if on_error not in get_args(OnError):
-        raise OptionError(f"on-error is {on_error!r}; allowed are {', '.join(get_args(OnError))}")
-    if not 0 < max_area_fraction <= 1:
-        raise OptionError(f"max-area-fraction is {max_area_fraction:g}; allowed is above 0 to 1")
     grid = grid or TileGrid(scene.shape)
-    if grid.shape != scene.shape:
-        raise OptionError(f"the tile grid is for a scene of {grid.shape} pixels, this one has {scene.shape}")
-    if grid.rows * grid.cols > MOST_TILES:
-        raise OptionError(
-            f"{scene.name} of {grid.shape[0]} x {grid.shape[1]} pixels would be {grid.rows * grid.cols} tiles; at most "
-            f"{MOST_TILES} are allowed: use a larger --tile-size, or crop the scene"
-        )
+    check_segmenting(scene, grid, max_area_fraction, on_error)
     chosen = load_segmenter(segmenter, {**options, "with_shape": with_shape})
     extra = load_encoder(encoder) if encoder is not None else None
     refuse_twice(chosen, extra)
@@ -126,15 +116,7 @@ def segment(
     with naming_tile(scene, grid):
         stretch = stretch or fit_stretch(scene)
         spectra = spectra or Spectra.fit([scene], stretch)[0]
-    fingerprint = {
-        "scene": scene.fingerprint,
-        "grid": {"shape": list(grid.shape), "size": grid.size, "margin": grid.margin},
-        "stretch": stretch.to_json(),
-        "segmenter": dict(chosen.identity),
-        "encoder": dict(extra.identity) if extra else None,
-        "spectra": spectra.to_json(),
-        "gate": None if chosen.partition else max_area_fraction,
-    }
+    fingerprint = fingerprint_of(scene, grid, stretch, spectra, chosen, extra, max_area_fraction)
     folder = Path(path) if path is not None else default_output(scene) / "work"
     with alone_in(folder):
         store = Store.create(folder, fingerprint, overwrite)
@@ -154,6 +136,42 @@ def segment(
             store.tidy()
             _refuse_changed(scene)
     return store
+
+
+def check_segmenting(scene: Scene, grid: TileGrid, max_area_fraction: float, on_error: str) -> None:
+    """Refuse what :func:`segment` does not take; an OptionError that says what is allowed."""
+    if on_error not in get_args(OnError):
+        raise OptionError(f"on-error is {on_error!r}; allowed are {', '.join(get_args(OnError))}")
+    if not 0 < max_area_fraction <= 1:
+        raise OptionError(f"max-area-fraction is {max_area_fraction:g}; allowed is above 0 to 1")
+    if grid.shape != scene.shape:
+        raise OptionError(f"the tile grid is for a scene of {grid.shape} pixels, this one has {scene.shape}")
+    if len(grid) > MOST_TILES:
+        raise OptionError(
+            f"{scene.name} of {grid.shape[0]} x {grid.shape[1]} pixels would be {len(grid)} tiles; at most "
+            f"{MOST_TILES} are allowed: use a larger --tile-size, or crop the scene"
+        )
+
+
+def fingerprint_of(
+    scene: Scene,
+    grid: TileGrid,
+    stretch: Stretch,
+    spectra: Spectra,
+    segmenter: Segmenter,
+    encoder: Encoder | None,
+    max_area_fraction: float,
+) -> dict[str, Any]:
+    """JSON of all that determines what a store holds."""
+    return {
+        "scene": scene.fingerprint,
+        "grid": {"shape": list(grid.shape), "size": grid.size, "margin": grid.margin},
+        "stretch": stretch.to_json(),
+        "segmenter": dict(segmenter.identity),
+        "encoder": dict(encoder.identity) if encoder else None,
+        "spectra": spectra.to_json(),
+        "gate": None if segmenter.partition else max_area_fraction,
+    }
 
 
 def _where(scene: Scene) -> str | None:
