@@ -320,6 +320,11 @@ def remove(path: Path) -> None:
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
+    """A store's fingerprint, from its file.
+
+    Raises:
+        StoreError: the file is damaged.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
