@@ -30,6 +30,10 @@ Pseudo-classes to a named map (``docs/classes.md``)::
     ga.relabel(product, ga.read_class_table("names.csv", model.classes))
     ga.evaluate(product, "land_cover.gpkg", field="class").to_json()
 
+What a run would do and take, before it is begun::
+
+    ga.plan("huge.tif", segmenter="regions").seconds
+
 Several scenes with the same classes, by four processes, or by the workers of a Dask cluster (``docs/cluster.md``)::
 
     products = ga.tile_label_scenes(["north.tif", "south.tif"], "out/towns", n_classes=16, workers=4)
@@ -51,6 +55,7 @@ if TYPE_CHECKING:
     from geoalps.labeling.class_model import ClassModel
     from geoalps.labeling.evaluation import evaluate
     from geoalps.labeling.naming import name_from
+    from geoalps.labeling.planning import plan
     from geoalps.labeling.relabelling import relabel, split_class
     from geoalps.labeling.scenes import segment_scenes, tile_label, tile_label_scenes
     from geoalps.labeling.stages import adapt_classes, fit_classes, label, segment, update_classes
@@ -75,6 +80,7 @@ _HOMES = {
     "label": "labeling.stages",
     "name_from": "labeling.naming",
     "open_scene": "io.scene",
+    "plan": "labeling.planning",
     "read_class_table": "io.class_table",
     "relabel": "labeling.relabelling",
     "segment": "labeling.stages",
@@ -102,6 +108,7 @@ __all__ = [
     "label",
     "name_from",
     "open_scene",
+    "plan",
     "read_class_table",
     "relabel",
     "segment",

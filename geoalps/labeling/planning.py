@@ -8,7 +8,9 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from geoalps.errors import OptionError
@@ -17,25 +19,21 @@ from geoalps.io.machine import Machine, free_disk
 from geoalps.io.scene import Scene
 from geoalps.io.store import FORMAT, Store
 from geoalps.labeling.checking import check_fitting, check_folder, is_usable, who_works
-from geoalps.labeling.class_model import ClassModel
 from geoalps.labeling.fitting import BUFFER
 from geoalps.labeling.forecast import Plan, ScenePlan, largest_window
 from geoalps.labeling.painting import Labelling
-from geoalps.labeling.scenes import Shared, as_model, bands_of, product_folders
+from geoalps.labeling.scenes import Shared, as_model, bands_of, product_folders, tile_label_scenes
 from geoalps.labeling.segmentation import TileSegmentation, ground_pixel, naming_tile, sample_windows, see
 from geoalps.labeling.spectra import Spectra
 from geoalps.labeling.stages import (
-    MAX_AREA_FRACTION,
     NumberOfClasses,
-    OnError,
     SceneLike,
     as_scene,
     check_segmenting,
     fingerprint_of,
 )
 from geoalps.labeling.trying import Tried, resident, try_windows
-from geoalps.labeling.workers import WorkersLike
-from geoalps.protocols import Adaptive, Segmenter
+from geoalps.protocols import Adaptive
 
 # What follows was fitted to real runs by benchmarks/plan.py; the reason stands beside each number.
 LARGER = 1.3
@@ -66,55 +64,49 @@ def plan(
     n_classes: NumberOfClasses = 16,
     *,
     product: bool = True,
-    class_model: ClassModel | str | Path | None = None,
-    adapt: bool = False,
-    bands: Sequence[int] | None = None,
-    nodata: float | None = None,
-    tile_size: int = 1024,
-    margin: int = 128,
-    segmenter: str | Segmenter = "regions",
-    encoder: Any = None,
-    with_shape: bool | None = None,
-    stretch: Any = None,
-    normalisation: str = "zscore",
-    seed: int = 0,  # noqa: ARG001 - so that a call of tile_label_scenes can be planned as it is
-    min_area: float | None = None,
-    simplify: float = 0.0,
-    max_area_fraction: float = MAX_AREA_FRACTION,
-    on_error: OnError = "fail",
-    workers: WorkersLike = None,
-    threads: int | None = None,
-    overwrite: bool = False,
-    **options: Any,
+    **arguments: Any,
 ) -> Plan:
     """Look at what a run of :func:`geoalps.tile_label_scenes` with these arguments would do; write nothing.
 
     All is checked as the run checks it, the segmenter looks at the scenes as it would, and some windows of each are
     really segmented: this takes some seconds, more where a network has to see whole tiles.
 
-    Arguments are those of the run. ``product`` False plans :func:`geoalps.segment_scenes`, where ``out`` holds the
-    stores' directories.
+    Args:
+        scenes: one or several, as of the run.
+        out: as of the run; the stores' directories when there is to be no product.
+        n_classes: as of the run.
+        product: False plans :func:`geoalps.segment_scenes`.
+        **arguments: as of the run, by the same names and with the same defaults.
 
     Raises:
         GeoalpsError: what the run would raise before it begins.
+        TypeError: the run has no such argument.
     """
-    model, given = as_model(class_model), [scenes] if not isinstance(scenes, list | tuple) else list(scenes)
-    if adapt and model is None:
+    given = scenes if isinstance(scenes, list | tuple) else [scenes]
+    call = signature(tile_label_scenes).bind(given, out, n_classes, **arguments)
+    call.apply_defaults()
+    asked = SimpleNamespace(**call.arguments)
+    model = as_model(asked.class_model)
+    if asked.adapt and model is None:
         raise OptionError("adapt is for a class model, and none is given; leave it out, or give class_model")
-    opened = [as_scene(scene, bands_of(bands, model), nodata) for scene in given]
+    opened = [as_scene(scene, bands_of(asked.bands, model), asked.nodata) for scene in given]
     folders = product_folders(opened, out)
-    Labelling(min_area, simplify)
-    check_fitting(n_classes, normalisation)
+    Labelling(asked.min_area, asked.simplify)
+    check_fitting(n_classes, asked.normalisation)
     for folder in folders:
-        check_folder(folder, overwrite, product)
-    grids = [TileGrid(scene.shape, tile_size, margin) for scene in opened]
+        check_folder(folder, asked.overwrite, product)
+    grids = [TileGrid(scene.shape, asked.tile_size, asked.margin) for scene in opened]
     for scene, grid in zip(opened, grids, strict=True):
-        check_segmenting(scene, grid, max_area_fraction, on_error)
+        check_segmenting(scene, grid, asked.max_area_fraction, asked.on_error)
     began = time.perf_counter()
-    shared = Shared.of(opened, grids, model, segmenter, encoder, with_shape, stretch, options, on_error)
+    shared = Shared.of(
+        opened, grids, model, asked.segmenter, asked.encoder, asked.with_shape, asked.stretch, asked.options,
+        asked.on_error,
+    )  # fmt: skip
     looked = time.perf_counter() - began
-    processes, each = who_works(workers, threads)
-    job = _Job(shared, max_area_fraction, on_error == "skip", overwrite, product, max(processes, 1) * each)
+    processes, each = who_works(asked.workers, asked.threads)
+    at_a_time = max(processes, 1) * each
+    job = _Job(shared, asked.max_area_fraction, asked.on_error == "skip", asked.overwrite, product, at_a_time)
     planned = tuple(
         job.scene(scene, grid, folder, spectra)
         for scene, grid, folder, spectra in zip(opened, grids, folders, shared.spectra, strict=True)
