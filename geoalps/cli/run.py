@@ -263,5 +263,9 @@ def tell(talk: Console, product: Product) -> None:
     talk.print(f"{run['counts']['objects']} objects in {run['n_classes']} classes{seam_text}", highlight=False)
     for line in advice(run, product.class_rows(), place=False):
         talk.print(line, highlight=False)
-    talk.print(f"open {product.path / 'labels.gpkg'} in QGIS: it comes up coloured", highlight=False)
+    talk.print(
+        f"open {product.path / 'report.html'} in a browser, and {product.path / 'labels.gpkg'} in QGIS: it comes up "
+        "coloured",
+        highlight=False,
+    )
     click.echo(str(product.path))

@@ -43,10 +43,11 @@ def command(ctx: click.Context, /, scenes: tuple[str, ...], output: Path | None,
     """Turn SCENES into maps of pseudo-classes.
 
     A scene is anything GDAL reads: a GeoTIFF, COG or VRT, https:// and s3:// included. Several scenes, a directory of
-    them or a quoted pattern get the same classes and colours, fitted over all. A product is a directory: labels.tif
-    (classes), objects.tif (object ids), labels.gpkg (polygons, opens coloured in QGIS), classes.json and classes.npz
-    (the class model), run.json (how it was made), work/ (the store: the same command goes on where it was interrupted,
-    and other classes of the same objects take seconds).
+    them or a quoted pattern get the same classes and colours, fitted over all. A product is a directory: report.html
+    (the map and the classes by example, for a browser), labels.gpkg (polygons, opens coloured in QGIS), labels.tif
+    (classes), objects.tif (object ids), classes.csv (names and merges, to be edited), classes.json and classes.npz (the
+    class model), run.json (how it was made), work/ (the store: the same command goes on where it was interrupted, and
+    other classes of the same objects take seconds).
 
     \b
     Examples:
