@@ -22,8 +22,6 @@ import numpy as np
 import psutil
 import rasterio
 
-from geoalps.io.machine import size_of
-
 PLAN = (
     "import json, sys; from geoalps.labeling.planning import plan;"
     "p = plan([sys.argv[1]], [sys.argv[2]], threads=int(sys.argv[3])); (s,) = p.scenes;"
@@ -106,6 +104,11 @@ def run(scene: Path, out: Path, threads: int) -> Taken:
     store = size_of(out / "work")
     objects = json.loads((out / "run.json").read_text())["counts"]["objects"]
     return Taken(seconds, peak, store, size_of(out) - store, objects)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of all files below a directory; 0 where there is none."""
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
 def resident(process: psutil.Process) -> int:

@@ -107,7 +107,7 @@ def _filter_warnings(verbose: int, quiet: bool) -> None:
 
 def _also_behind(ctx: click.Context, param: click.Parameter, value: int) -> None:
     """Add what was said behind the command to what was said before it; -q, read last, puts both to work."""
-    if ctx.resilient_parsing:
+    if ctx.resilient_parsing or ctx.obj is None:  # a command by itself, without the group before it
         return
     ctx.obj[param.name] = ctx.obj[param.name] or value
     if param.name == "quiet":

@@ -23,7 +23,7 @@ from geoalps.io.stretch import Stretch, fit_stretch
 from geoalps.labeling import stages
 from geoalps.labeling.advice import advice
 from geoalps.labeling.class_model import ClassModel
-from geoalps.labeling.scenes import as_model, segment_scenes, tile_label_scenes
+from geoalps.labeling.scenes import as_model, bands_of, segment_scenes, tile_label_scenes
 from geoalps.labeling.segmentation import naming_tiles
 from geoalps.plugins import load_encoder
 from geoalps.progress import progress_for
@@ -34,8 +34,7 @@ def scene_of(given: dict[str, Any], path: str, model: ClassModel | None = None) 
     """The scene at a path with the options of reading, or seen as a class model says; a product is refused as such."""
     if is_product(Path(path)):
         raise SceneError(f"{path} is a product, no scene; give the raster that it was made of")
-    bands = model.source["bands"] if given["bands"] is None and model is not None else given["bands"]
-    return open_scene(path, bands, given["nodata"])
+    return open_scene(path, bands_of(given["bands"], model), given["nodata"])
 
 
 def _grid(scene: Scene, given: dict[str, Any]) -> TileGrid:

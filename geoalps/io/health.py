@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from geoalps.findings import Finding, one_line
-from geoalps.io.machine import Machine, existing, free_disk
+from geoalps.io.machine import Machine, free_disk
 
 DRIVERS = {"GTiff": "wrong", "COG": "wrong", "VRT": "wrong", "JP2OpenJPEG": "note", "PNG": "note", "JPEG": "note"}
 """Drivers of rasterio's GDAL: those without which nothing is read or written, and those of some scenes."""
@@ -155,12 +155,6 @@ def encoding() -> Iterator[Finding]:
         yield Finding("encoding", "ok", says)
     else:
         yield Finding("encoding", "note", says, "set PYTHONUTF8=1, or a UTF-8 locale such as LANG=C.UTF-8")
-
-
-def writable(place: Path) -> bool:
-    """Whether a directory, or one to be made of this name, can be written."""
-    nearest = existing(place)
-    return nearest.is_dir() and os.access(nearest, os.W_OK)
 
 
 def size(count: float) -> str:

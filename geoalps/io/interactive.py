@@ -19,6 +19,7 @@ import numpy as np
 import rasterio
 from affine import Affine
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.transform import array_bounds
@@ -145,7 +146,7 @@ class _Sheet:
                     "+wktext +no_defs"
                 )
                 place, shape = _grid(file, mercator)
-            except (RasterioError, ValueError) as error:
+            except (RasterioError, CPLE_BaseError, ValueError) as error:  # GDAL's own are no RasterioError
                 raise ProductError(
                     f"{folder} lies where web maps do not reach ({error}); draw it with plot()"
                 ) from error
@@ -220,9 +221,9 @@ def _meridian(file: Any) -> float:
 
 def _grid(file: Any, mercator: Any) -> tuple[Affine, tuple[int, int]]:
     """Transform and (height, width) of a picture of the raster in Mercator."""
-    # the outline's bounds first: GDAL gives those of a rotated grid's bounding box else
-    corners = [file.transform * corner for corner in _edge(file.width, file.height)]
-    xs, ys = transform(file.crs, mercator, [x for x, _ in corners], [y for _, y in corners])
+    # the outline's bounds: GDAL gives those of a rotated grid's bounding box else; a pole may lie far inside of it
+    places = [file.transform * place for place in _lattice(file.width, file.height)]
+    xs, ys = transform(file.crs, mercator, [x for x, _ in places], [y for _, y in places])
     west, east, south, north = min(xs), max(xs), min(ys), max(ys)
     if not np.isfinite([west, east, south, north]).all() or max(abs(south), abs(north)) > math.pi * SPHERE:
         raise ValueError("it reaches beyond 85 degrees of latitude")
@@ -231,11 +232,10 @@ def _grid(file: Any, mercator: Any) -> tuple[Affine, tuple[int, int]]:
     return Affine((east - west) / shape[1], 0, west, 0, -(north - south) / shape[0], north), shape
 
 
-def _edge(width: int, height: int, parts: int = 16) -> list[tuple[float, float]]:
-    """Points (col, row) all around a raster, its corners among them."""
+def _lattice(width: int, height: int, parts: int = 16) -> list[tuple[float, float]]:
+    """Points (col, row) spread evenly over a raster, its edges and corners among them."""
     along = [n / parts for n in range(parts + 1)]
-    rows = [(width * n, height * side) for n in along for side in (0.0, 1.0)]
-    return rows + [(width * side, height * n) for n in along for side in (0.0, 1.0)]
+    return [(width * across, height * down) for down in along for across in along]
 
 
 def _largest(product: Product, most: int) -> geopandas.GeoDataFrame:

@@ -10,6 +10,13 @@ from pathlib import Path
 UNLIMITED = 1 << 60
 """Bytes from which a limit is none: version 1 of control groups writes a number near 2^63."""
 
+CONTROLS = (
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
+"""Of each version: the file of the limit, that of the use, and the counter of cached files, which the kernel gives back
+when memory is asked for."""
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -58,13 +65,14 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
 
 
 def memory_limit(root: Path = Path("/")) -> tuple[int | None, int]:
-    """Bytes that the control group allows, None without a limit, and bytes that it uses."""
+    """Bytes that the control group allows, None without a limit, and bytes that it uses and cannot give back."""
     limits = []
     for group in _groups(root, "memory"):
-        for limit, used in (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")):
+        for limit, used, cache in CONTROLS:
             text = _text(group / limit)
             if text.isdigit() and int(text) < UNLIMITED:
-                limits.append((int(text), int(_text(group / used) or 0)))
+                taken = int(_text(group / used) or 0) - _counter(group / "memory.stat", cache)
+                limits.append((int(text), max(taken, 0)))
     return min(limits, default=(None, 0), key=lambda pair: pair[0] - pair[1])
 
 
@@ -79,6 +87,12 @@ def _groups(root: Path, controller: str) -> list[Path]:
         own = (top / controller if controllers else top) / path.lstrip("/")
         places |= {own, *(above for above in own.parents if top in above.parents)}
     return sorted(places)
+
+
+def _counter(path: Path, name: str) -> int:
+    """A counter of a kernel's file of lines ``name number``; 0 where it is not there."""
+    rows = (line.split() for line in _text(path).splitlines())
+    return next((int(row[1]) for row in rows if len(row) == 2 and row[0] == name), 0)
 
 
 def _text(path: Path) -> str:
@@ -98,8 +112,3 @@ def existing(path: Path) -> Path:
 def free_disk(path: Path) -> int:
     """Bytes that can still be written below a path, which need not be there yet."""
     return shutil.disk_usage(existing(path)).free
-
-
-def size_of(path: Path) -> int:
-    """Bytes of all files below a directory; 0 where there is none."""
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

@@ -40,8 +40,9 @@ FILES = (
 )
 """What a product is made of, in the order in which the files are moved to their names."""
 REPORT = "report.html"
-"""The page about a product. It is made again from the others, so that a product whose page is gone is one all the same.
-"""
+"""The page about a product."""
+LOOKS = (REPORT, "labels.qml", "labels.tif.aux.xml")
+"""Files that only show what the others hold; a product that has lost one is one all the same."""
 DISSOLVED = "dissolved.gpkg"
 """On request, neighbouring objects of one class as one polygon; gone when classes change without that request."""
 COMPLETE = "product.done"
@@ -113,7 +114,7 @@ def publish(building: Path, folder: Path, kept: Sequence[str] = ()) -> None:
     Raises:
         ProductError: a file is missing, or cannot be moved.
     """
-    missing = [name for name in FILES if name not in kept and not (building / name).exists()]
+    missing = [name for name in FILES if name not in (*kept, REPORT) and not (building / name).exists()]
     if missing:
         raise ProductError(f"{missing[0]} was not made; run again")
     (folder / "work" / UNFINISHED).touch()
@@ -129,7 +130,8 @@ def _finish(folder: Path) -> None:
     try:
         (folder / "run.json").unlink(missing_ok=True)
         if (complete / "labels.gpkg").exists():  # it goes first: none of the new files has a name yet
-            (folder / DISSOLVED).unlink(missing_ok=True)
+            for name in (DISSOLVED, REPORT):  # there may be none of the new classes
+                (folder / name).unlink(missing_ok=True)
         for name in ("labels.gpkg", DISSOLVED, *FILES):
             with suppress(FileNotFoundError):  # moved before, or by another who opened the product at this moment
                 (complete / name).replace(folder / name)
@@ -162,7 +164,7 @@ class Product:
         """
         folder = Path(path)
         _finish(folder)
-        missing = [name for name in FILES if name != REPORT and not (folder / name).exists()]
+        missing = [name for name in FILES if name not in LOOKS and not (folder / name).exists()]
         if missing:
             raise ProductError(
                 f"{folder} is not a product (no {missing[0]}); make one with `geoalps tile-label SCENE -o {folder}`"

@@ -15,8 +15,8 @@ from geoalps.io.style import ClassRow
 COVERED = 0.05
 """Share of the scene: of less, the nodata value is wrong more often than the scene is so small a part of its frame."""
 MASKED = 0.5
-"""Share of the valid pixels that a mask generator leaves uncovered; roads and meadows are left out of most products."""
-WHOLE = 0.95
+"""Share of the pixels, nodata or not, that a mask generator leaves uncovered; roads and meadows are left out of most products."""
+DOMINANT = 0.95
 """Share of the area in one class, from which the map shows that one class."""
 SHARED = 3
 """Objects a class, on the average, below which classes are single objects rather than kinds."""
@@ -103,12 +103,10 @@ def _covered(run: Mapping[str, Any]) -> Iterator[str]:
     covered = counts.get("covered_pixels")
     if covered is None:
         return
-    valid = counts.get("valid_pixels")
-    if _generates_masks(run) and covered < (1 - MASKED) * (valid or height * width):
-        left = 1 - covered / (valid or height * width)
-        unknown = "" if valid else ", nodata or not"
+    if _generates_masks(run) and covered < (1 - MASKED) * height * width:
+        left = 1 - covered / (height * width)
         yield (
-            f"{left:.0%} of the pixels are uncovered{unknown}: no mask passed there; try --option points_per_side=64, "
+            f"{left:.0%} of the pixels are uncovered, nodata or not: no mask passed there; try --option points_per_side=64, "
             "--option pred_iou_thresh=0.7, or --segmenter regions, which covers all that is valid"
         )
     elif covered < COVERED * height * width:
@@ -155,7 +153,7 @@ def _classes(run: Mapping[str, Any], classes: Sequence[ClassRow]) -> Iterator[st
     """One class that has nearly all, or classes that are hardly more than single objects."""
     objects, area = run["counts"]["objects"], sum(row.area_m2 for row in classes)
     largest = max(classes, key=lambda row: row.area_m2, default=None)
-    if largest is not None and len(classes) > 1 and largest.area_m2 > WHOLE * area:
+    if largest is not None and len(classes) > 1 and largest.area_m2 > DOMINANT * area:
         yield (
             f"class {largest.class_id} ({largest.class_name}) has {largest.area_m2 / area:.0%} of the area; try "
             f"geoalps split PRODUCT {largest.class_id}, another --normalisation (pca), or look whether the scene shows "

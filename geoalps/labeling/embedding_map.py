@@ -26,7 +26,8 @@ def projected(x: NDArray[np.float32]) -> tuple[Points, str]:
         components = principal(x.astype(np.float64))
         if len(x) < FEW or not components[:, 0].std() > 0:
             return _framed(components[:, :2]), "PCA"
-        places = TSNE(perplexity=PERPLEXITY, max_iter=STEPS, init="pca", random_state=0).fit_transform(components)
+        near = min(PERPLEXITY, (len(x) - 1) // 3)  # it must stay well below the number of points
+        places = TSNE(perplexity=near, max_iter=STEPS, init="pca", random_state=0).fit_transform(components)
         return _framed(places.astype(np.float64)), "t-SNE"
 
 
@@ -34,6 +35,8 @@ def principal(x: Points) -> Points:
     """(n, 2 to COMPONENTS) principal components of (n, channels), their signs fixed; zeros where there are too few."""
     from sklearn.decomposition import PCA
 
+    if len(x) < 2:
+        return np.zeros((len(x), 2))
     found = PCA(min(*x.shape, COMPONENTS), svd_solver="full").fit_transform(x)
     return np.pad(found, ((0, 0), (0, max(0, 2 - found.shape[1]))))
 

@@ -2,7 +2,8 @@
 
 Typical are those nearest to the centre of their class, borderline those with the least confidence; ties go to the lower
 id. The points on the map of the embeddings are drawn by a hash of their ids. Nothing depends on the order of tiles or
-on the workers, and what is held grows with the classes, not with the scene.
+on the workers. Of the embeddings, what is held grows with the classes and not with the scene; of the objects, only
+their numbers and classes are held.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from geoalps.labeling.seams import Objects
 
 MOST_EXAMPLES, EACH = 240, 6
 """Typical objects of all classes together, about, and of one class; as many borderline ones."""
+MOST_CLASSES = 400
+"""Classes that have examples, the commonest of them: a page of more would be too large, and nobody looks at it."""
 POINTS, POINTS_EACH = 400, 3
 """Of the map of the embeddings, about, and of a class that has as many objects, at least."""
 LARGEST_BOX = 1024
@@ -118,7 +121,12 @@ def choose(
         point = wanted[here]
         found.append((here[point], located.class_id[point], located.confidence[point], x[point]))
     points, projection = _placed(found)
-    return Examples(typical.by_class(), borderline.by_class(), points, projection)
+    common = set(np.argsort(-np.bincount(fitted), kind="stable")[:MOST_CLASSES].tolist())
+    shown = [
+        {number: ids for number, ids in ranked.by_class().items() if number in common}
+        for ranked in (typical, borderline)
+    ]
+    return Examples(shown[0], shown[1], points, projection)
 
 
 def drawn(ids: NDArray[np.int64], fitted: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -27,7 +27,7 @@ from geoalps.labeling.class_model import ClassModel
 from geoalps.labeling.objects import ObjectEmbeddings, stitch_store
 from geoalps.labeling.outlining import read_polygons
 from geoalps.labeling.painting import Labelling, Painted, paint_store
-from geoalps.labeling.reporting import Finished, class_rows, new_report
+from geoalps.labeling.reporting import Finished, class_rows, new_report, not_for_its_page
 from geoalps.labeling.seams import Objects
 from geoalps.labeling.tasks import Workers
 from geoalps.progress import Progress, Silence
@@ -154,7 +154,8 @@ def write_product(
             told, model, tuple(rows), ids, known.fitted[ids].astype(np.int64), painted.area_m2[ids],
             building / "labels.tif", building / "objects.tif",
         )  # fmt: skip
-        new_report(building / REPORT, finished, store, scene)
+        with not_for_its_page(folder):
+            new_report(building / REPORT, finished, store, scene)
     progress.advance()
     write_json(building / "run.json", {**run, "seconds": {**before, **watch.seconds}})
     publish(building, folder)

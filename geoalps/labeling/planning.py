@@ -32,13 +32,13 @@ from geoalps.labeling.stages import (
     check_segmenting,
     fingerprint_of,
 )
-from geoalps.labeling.trying import Tried, resident, try_windows
+from geoalps.labeling.trying import Tried, resident, try_windows, warm_up
 from geoalps.protocols import Adaptive
 
 # What follows was fitted to real runs by benchmarks/plan.py; the reason stands beside each number.
 LARGER = 1.3
 """A tile takes so much longer a pixel than a crop of it: more of it falls out of the cache, threads wait longer."""
-PAINTED, WRITTEN = 0.6e-6, 0.1e-6
+PAINTING, WRITING = 0.6e-6, 0.1e-6
 """Seconds a pixel: paint and polygons by one worker; rasters, GeoPackage and classes, which are made by one."""
 STARTED, REPORTED = 1.0, 3.0
 """Seconds: what a process imports; the report with its pictures."""
@@ -158,7 +158,7 @@ class _Job:
             )
             # what is loaded at the first window counts as a start, not as a part of every tile
             began = time.perf_counter()
-            function.record(_first(grid))
+            warm_up(function, _first(grid))
             adapting += time.perf_counter() - began if missing else 0.0
             self.base = max(self.base, resident())
             tried = try_windows(function, missing or list(grid), self.at_a_time)
@@ -180,7 +180,7 @@ class _Job:
         areas = [tile.window.area * tried.valid for tile in missing]
         seconds = adapting + self._segmenting(areas, tried)
         if self.product:
-            seconds += pixels * (PAINTED / min(self.at_a_time, len(grid), os.cpu_count() or 1) + WRITTEN) + REPORTED
+            seconds += pixels * (PAINTING / min(self.at_a_time, len(grid), os.cpu_count() or 1) + WRITING) + REPORTED
         objects = pixels * tried.segments
         polygons = pixels * tried.runs * VERTICES + objects * ROW
         rasters = grid.scene.area * RASTERS

@@ -23,7 +23,7 @@ from geoalps.labeling.dissolving import write_dissolved
 from geoalps.labeling.fitting import split
 from geoalps.labeling.labelling import Classified, colour_table, label_values
 from geoalps.labeling.objects import stitch_store
-from geoalps.labeling.reporting import Finished, class_rows, new_report, renamed_report
+from geoalps.labeling.reporting import Finished, class_rows, new_report, not_for_its_page, renamed_report
 from geoalps.progress import Progress, Silence
 
 KEPT = ("objects.tif",)
@@ -160,10 +160,11 @@ def _rewrite(
         finished = Finished(
             run, model, tuple(rows), ids, fitted[ids], area, building / "labels.tif", folder / "objects.tif"
         )
-        if classified is None:
-            renamed_report(building / REPORT, folder / REPORT, finished, product)
-        else:
-            new_report(building / REPORT, finished, product.store(), None)
+        with not_for_its_page(folder):
+            if classified is None:
+                renamed_report(building / REPORT, folder / REPORT, finished, product)
+            else:
+                new_report(building / REPORT, finished, product.store(), None)
         progress.advance()
         write_json(building / "run.json", run)
         publish(building, folder, KEPT)

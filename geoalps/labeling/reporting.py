@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoalps.errors import OptionError, ProductError, SceneError, StoreError
+from geoalps.errors import GeoalpsWarning, OptionError, ProductError, SceneError, StoreError
 from geoalps.grid import Window
 from geoalps.io.product import FILES, REPORT, Product, building_in, publish
 from geoalps.io.rasters import Georeference
@@ -39,6 +41,7 @@ from geoalps.protocols import Mask
 
 PER_DECADE = 5
 """Bins of the size distributions."""
+WAY = "`geoalps report PRODUCT --scene PATH` says where it is"
 SAME_PLACE = ("shape", "dtype", "crs", "transform")
 """What a scene that is named by hand must share with the one that was segmented."""
 
@@ -74,6 +77,22 @@ class Shown:
     there: Mask | None = None
     notes: tuple[str, ...] = ()
     """What is missing, and why."""
+    shrunk: int = 1
+    """How many pixels of the preview, along each side, have become one on the page that it was taken from."""
+
+
+@contextmanager
+def not_for_its_page(folder: Path) -> Iterator[None]:
+    """Let a product that took hours not fail for its page: what goes wrong with that is a warning."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - whatever it is, the product is whole without
+        warnings.warn(
+            f"the report could not be made ({type(error).__name__}: {error}); the product is whole without it, and "
+            f"geoalps report {folder} tries again",
+            GeoalpsWarning,
+            stacklevel=3,
+        )
 
 
 def new_report(target: Path, finished: Finished, store: Store, scene: Scene | None) -> None:
@@ -91,6 +110,8 @@ def new_report(target: Path, finished: Finished, store: Store, scene: Scene | No
 def renamed_report(target: Path, before: Path, finished: Finished, product: Product) -> None:
     """Write the page of a product whose classes got other names, colours or merges.
 
+    The scene is not opened: a product may come from anybody, and name any place as its scene's.
+
     Args:
         target: the page.
         before: the page that was there; where it tells nothing, the store is asked, and where that is gone too, the
@@ -98,7 +119,7 @@ def renamed_report(target: Path, before: Path, finished: Finished, product: Prod
         finished: the product as it will be.
         product: as it is.
     """
-    write_report(target, _content(finished, _taken_over(before, finished) or _seen_again(finished, product, None)))
+    write_report(target, _content(finished, _taken_over(before, finished) or _seen_again(finished, product)))
 
 
 def remake_report(product: Product, scene: str | Path | None = None, progress: Progress | None = None) -> Path:
@@ -120,7 +141,7 @@ def remake_report(product: Product, scene: str | Path | None = None, progress: P
     with building_in(folder, overwrite=True) as building:
         progress.start("report", 1)
         finished = finished_product(product)
-        shown = _seen_again(finished, product, scene)
+        shown = _seen_again(finished, product, scene, cut=True)
         if shown.preview is None:
             shown = _taken_over(folder / REPORT, finished) or shown
         write_report(building / REPORT, _content(finished, shown))
@@ -170,6 +191,7 @@ def _content(finished: Finished, shown: Shown) -> ReportContent:
         gallery=shown.gallery,
         preview=shown.preview,
         there=shown.there,
+        shrunk=shown.shrunk,
         labels=read_labels(finished.labels, preview_shape((scene["shape"][0], scene["shape"][1]))),
         pixel=_ground_pixel(scene),
         advice=advice(finished.run, finished.rows),
@@ -213,8 +235,10 @@ def _ground_pixel(scene: Mapping[str, Any]) -> float | None:
     return math.sqrt(area) if area > 0 else None
 
 
-def _seen(finished: Finished, store: Store, scene: Scene | None, named: str | Path | None = None) -> Shown:
-    """Examples, chips and preview, from the store and the scene."""
+def _seen(
+    finished: Finished, store: Store, scene: Scene | None, named: str | Path | None = None, cut: bool = True
+) -> Shown:
+    """Examples, chips and preview, from the store and the scene; without ``cut``, only the chips that are kept."""
     objects = stitch_store(store)
     examples = choose(store, objects, finished.model, finished.ids, finished.fitted)
     picture, there = mosaic(store)
@@ -223,14 +247,16 @@ def _seen(finished: Finished, store: Store, scene: Scene | None, named: str | Pa
     missing, why = sorted(wanted - chips.keys()), ""
     if missing:
         try:
+            if not cut:
+                raise SceneError(f"they were not cut; {WAY}")
             opened, stretch = scene or _scene_of(store, named), Stretch.from_json(store.fingerprint["stretch"])
             chips |= cut_chips(opened, stretch, finished.objects, boxes_of(store, objects, missing))
+            keep(folder, chips)
         except (SceneError, OptionError, OSError) as error:
             if named is not None:
                 raise
-            why = f"{len(missing)} objects have no picture here: {error}."
-        else:
-            keep(folder, chips)
+            without = len(wanted - chips.keys())
+            why = f"{without} objects have no picture here: {error}." if without else ""
     numbers, sheet = sheet_of(chips)
     shown = examples.typical, examples.borderline, examples.points, examples.projection
     boxes = tuple(chips[number].box for number in numbers)
@@ -245,20 +271,21 @@ def _scene_of(store: Store, named: str | Path | None) -> Scene:
     """
     known = store.fingerprint["scene"]
     path = str(named) if named is not None else store.scene_path
-    way = "`geoalps report PRODUCT --scene PATH` says where it is"
     if path is None:
-        raise SceneError(f"the scene {known['name']} was no file; {way} if it is one now")
+        raise SceneError(f"the scene {known['name']} was no file; {WAY} if it is one now")
+    if named is None and not Path(path).is_file():  # a store may come from anybody: no address, no device
+        raise SceneError(f"{path} is no file here; {WAY}")
     try:
         scene = open_scene(path, None if known["bands"] is None else known["bands"], _nodata(known["nodata"]))
     except (SceneError, OptionError) as error:
-        raise SceneError(f"{error}; {way}" if named is None else str(error)) from error
+        raise SceneError(f"{error}; {WAY}" if named is None else str(error)) from error
     differ = [part for part in SAME_PLACE if scene.fingerprint[part] != known[part]]
     if not differ and named is None:  # a copy that is named by hand has another time
         differ = [
             part for part in ("size", "mtime_ns", "digest", "etag") if scene.fingerprint.get(part) != known.get(part)
         ]
     if differ:
-        raise SceneError(f"{path} is not the scene that was segmented: its {differ[0]} is another; {way}")
+        raise SceneError(f"{path} is not the scene that was segmented: its {differ[0]} is another; {WAY}")
     return scene
 
 
@@ -267,10 +294,10 @@ def _nodata(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
-def _seen_again(finished: Finished, product: Product, named: str | Path | None) -> Shown:
+def _seen_again(finished: Finished, product: Product, named: str | Path | None = None, cut: bool = False) -> Shown:
     """As :func:`_seen`, for a product whose store may be gone."""
     try:
-        return _seen(finished, product.store(), None, named)
+        return _seen(finished, product.store(), None, named, cut)
     except (ProductError, StoreError) as error:
         if named is not None:
             raise
@@ -285,6 +312,7 @@ def _taken_over(before: Path, finished: Finished) -> Shown | None:
             return None
         if len(payload["merged"]) != len(finished.model):
             return None
-        return Shown(*carried(payload), notes=tuple(map(str, payload["notes"])))
+        shown, shrink = carried(payload, len(finished.model)), int(payload["shrink"])
+        return Shown(*shown, notes=tuple(map(str, payload["notes"])), shrunk=min(max(shrink, 1), 64))
     except (KeyError, TypeError, ValueError):
         return None

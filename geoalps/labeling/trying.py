@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from geoalps.errors import GeoalpsError, TileError
 from geoalps.grid import Tile, Window
 from geoalps.io.store import TileRecord
 from geoalps.labeling.segmentation import TileSegmentation
@@ -23,7 +24,7 @@ from geoalps.labeling.tasks import Stage
 from geoalps.labeling.workers import Threads
 from geoalps.progress import Silence
 
-CROP, WHOLE = 512, 640
+CROP, TRIED_WHOLE = 512, 640
 """Pixels: the side of a crop, and the side up to which a tile's window is tried whole."""
 FEW, MOST = 6, 16
 """Crops, at least: towns take longer than fields; and at most: more tell nothing new."""
@@ -38,7 +39,7 @@ class Tried:
     """What the tried windows took; per pixel means per valid pixel."""
 
     windows: tuple[Window, ...]
-    """What was segmented; none where the scene holds no data."""
+    """What was segmented; none where the scene holds no data, or all were skipped."""
     pixels: int
     """Valid ones in them."""
     valid: float
@@ -76,46 +77,87 @@ def try_windows(function: TileSegmentation, tiles: Sequence[Tile], at_a_time: in
         function: the run's own, of a store that need not be there.
         tiles: of which to choose.
         at_a_time: windows in work side by side.
+
+    Raises:
+        TileError: the segmenter fails at one, and the run would not skip it.
     """
     chosen, valid = _choose(function, tiles, at_a_time)
     if not chosen:
-        return Tried((), 0, valid, (), 0.0, 0.0, 0.0, 0.0, 0.0)
+        return _nothing(valid)
     run, at_once = _Run(function), min(at_a_time, len(chosen))
     with _Peak() as peak:
         began = time.perf_counter()
-        Threads(at_once).run_stage(Stage("try", run, run.keep), chosen, Silence())
+        Threads(at_once).run_stage(run.stage, chosen, Silence())
         wall = time.perf_counter() - began
-    pixels = sum(record.valid.sum() for record, _ in run.done)
+    pixels = sum(record.valid.sum() for _, record, _ in run.done)
+    if not pixels:
+        return _nothing(valid)
     areas = sorted((tile.window.area for tile in chosen), reverse=True)
     return Tried(
-        tuple(tile.window for tile in chosen),
+        tuple(tile.window for tile, _, _ in run.done),
         int(pixels),
         valid,
-        tuple(seconds / max(int(record.valid.sum()), 1) for record, seconds in run.done),
+        tuple(seconds / max(int(record.valid.sum()), 1) for _, record, seconds in run.done),
         wall / pixels,
         peak.bytes / sum(areas[:at_once]),
-        sum(len(record.segments) for record, _ in run.done) / pixels,
-        sum(len(record.segments.runs) for record, _ in run.done) / pixels,
-        sum(_packed(record) for record, _ in run.done) / pixels,
+        sum(len(record.segments) for _, record, _ in run.done) / pixels,
+        sum(len(record.segments.runs) for _, record, _ in run.done) / pixels,
+        sum(_packed(record) for _, record, _ in run.done) / pixels,
     )
+
+
+def warm_up(function: TileSegmentation, tile: Tile) -> None:
+    """Segment a window of which nothing is wanted: what loads at the first one is there then.
+
+    Raises:
+        TileError: as of :func:`try_windows`.
+    """
+    Threads(1).run_stage(_Run(function).stage, [tile], Silence())
+
+
+def _nothing(valid: float) -> Tried:
+    """Of a scene without data, or whose windows all failed."""
+    return Tried((), 0, valid, (), 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(eq=False)
 class _Run:
-    """The stage's function and sink."""
+    """The stage's function and sink, and what becomes of windows that fail."""
 
     function: TileSegmentation
-    done: list[tuple[TileRecord, float]] = field(default_factory=list)
-    """Records, and how many seconds each took."""
+    done: list[tuple[Tile, TileRecord, float]] = field(default_factory=list)
+    """Windows, their records, and how many seconds each took."""
+
+    @property
+    def stage(self) -> Stage[Tile, tuple[TileRecord, float]]:
+        """What workers do."""
+        return Stage("try", self, self.keep, self.leave_out)
 
     def __call__(self, tile: Tile) -> tuple[TileRecord, float]:
         """One window's record and its seconds."""
         began = time.perf_counter()
         return self.function.record(tile), time.perf_counter() - began
 
-    def keep(self, _: Tile, result: tuple[TileRecord, float]) -> None:
+    def keep(self, tile: Tile, result: tuple[TileRecord, float]) -> None:
         """Take one result."""
-        self.done.append(result)
+        self.done.append((tile, *result))
+
+    def leave_out(self, tile: Tile, error: Exception) -> None:
+        """A window that failed tells nothing, where the run skips it.
+
+        Raises:
+            GeoalpsError: the run does not; errors that are none of ours as a TileError.
+        """
+        if self.function.skip:
+            return
+        if isinstance(error, GeoalpsError):
+            raise error
+        (row0, row1), (col0, col1) = (tile.window.row0, tile.window.row1), (tile.window.col0, tile.window.col1)
+        text = " ".join(str(error).split())
+        raise TileError(
+            f"rows {row0} to {row1}, columns {col0} to {col1}: {type(error).__name__}: {text}; the run would fail there, "
+            "too: mend the cause, or use --on-error skip to leave such tiles uncovered"
+        ) from error
 
 
 class _Peak:
@@ -148,7 +190,7 @@ def resident() -> int:
 
 def _choose(function: TileSegmentation, tiles: Sequence[Tile], at_a_time: int) -> tuple[list[Tile], float]:
     """Windows to try, of those looked at the ones with most data; and the share of valid pixels in all of these."""
-    crop = function.segmenter.partition and function.encoder is None and tiles[0].window.area > WHOLE**2
+    crop = function.segmenter.partition and function.encoder is None and tiles[0].window.area > TRIED_WHOLE**2
     if crop:
         # half of a small scene is enough
         half = sum(tile.window.area for tile in tiles[:MOST]) // (2 * CROP**2)

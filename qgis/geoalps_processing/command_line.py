@@ -64,7 +64,7 @@ EXPORT = (
     Option("WHEN", "--when"),
     Option("OVERWRITE", "--overwrite", False),
 )
-SETTLED = ("-o", "--output", "-q", "--quiet", "-h", "--help", "--json")
+SETTLED = ("--", "-o", "--output", "-q", "--quiet", "-h", "--help", "--json")
 """What further options may not say: where the result is, and how geoalps talks, is the plugin's to know."""
 
 
@@ -118,6 +118,8 @@ def further(text: str) -> list[str]:
         name = word.split("=")[0]
         if name in SETTLED or (word.startswith("-o") and not word.startswith("--")):
             raise OptionsError(f"further options hold {name}, which the plugin gives itself; leave it out")
+        if name == "--dry-run":
+            raise OptionsError("further options hold --dry-run, which makes nothing to load; use it in a terminal")
     return found
 
 

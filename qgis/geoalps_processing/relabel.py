@@ -93,7 +93,12 @@ class Relabel(GeoalpsAlgorithm):
         self._scratch = tempfile.TemporaryDirectory(prefix="geoalps_")
         self._held = Held(context.project(), self._folder)
         release(self._held)  # before the table is read: edits that are not saved are none
-        self._table = self._table_path(parameters, context)
+        try:
+            self._table = self._table_path(parameters, context)
+        except BaseException:
+            self._scratch.cleanup()
+            self._held.restore()  # nothing runs that would do so at its end
+            raise
         return True
 
     def _table_path(self, parameters: dict[str, Any], context: Any) -> str | None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoalps.errors import GeoalpsWarning, OptionError
+from geoalps.errors import GeoalpsWarning, OptionError, ProductError
 from geoalps.grid import TileGrid
 from geoalps.io.exports.chips import Cutting
 from geoalps.io.exports.splits import NAMES, draw, split_chips
@@ -118,7 +118,7 @@ def test_chips_with_too_few_labels_are_left_out(finished, min_cover):
 
 
 def test_a_product_without_labels_has_no_chips(empty):
-    with pytest.raises(OptionError, match="no chip of 32 pixels is labelled"):
+    with pytest.raises(ProductError, match="holds no objects"):
         Cutting(chip_size=32, min_cover=0).cut(empty.product, Heard())
 
 

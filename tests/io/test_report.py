@@ -21,8 +21,8 @@ from geoalps.errors import ProductError
 from geoalps.io.report import page
 from geoalps.io.report.chips import LARGEST, LEAST, SIDE, Chip, around, keep, read_kept
 from geoalps.io.report.content import Gallery, Picture, ReportContent, carried, sheet_of
-from geoalps.io.report.facts import length, percent, square
-from geoalps.io.report.page import BUDGET, harmless, payload, read_payload, render, write_report
+from geoalps.io.report.facts import facts, length, percent, square
+from geoalps.io.report.page import BUDGET, MOST_CARDS, harmless, payload, read_payload, render, write_report
 from geoalps.io.report.preview import jpeg, preview_shape
 from geoalps.io.style import ClassRow
 
@@ -89,7 +89,7 @@ def test_what_is_written_is_read_and_carried_over(tmp_path):
     given = content()
     write_report(tmp_path / "report.html", given)
     found = read_payload(tmp_path / "report.html")
-    gallery, preview, there = carried(found)
+    gallery, preview, there = carried(found, len(given.merged))
     assert (there == given.there).all()
     for name in ("typical", "borderline", "points", "projection", "chips", "boxes", "missing"):
         one, two = getattr(gallery, name), getattr(given.gallery, name)
@@ -142,7 +142,7 @@ def test_noise_fits_the_budget(tmp_path):
     assert 1_000_000 < (tmp_path / "report.html").stat().st_size <= BUDGET
     found = read_payload(tmp_path / "report.html")
     assert Image.open(io.BytesIO(base64.b64decode(found["preview"]))).size
-    write_report(tmp_path / "again.html", replace(content(), gallery=carried(found)[0]))
+    write_report(tmp_path / "again.html", replace(content(300), gallery=carried(found, 300)[0]))
     assert (tmp_path / "again.html").stat().st_size <= BUDGET
 
 
@@ -159,6 +159,69 @@ def test_the_ladder_goes_down_to_no_pictures_and_then_says_so(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.html"]
 
 
+def test_more_classes_than_anybody_looks_at_fit_all_the_same(tmp_path):
+    given = content(30_000)
+    write_report(tmp_path / "a.html", given)
+    assert (tmp_path / "a.html").stat().st_size <= BUDGET
+    found = read_payload(tmp_path / "a.html")
+    assert len(found["classes"]) == MOST_CARDS
+    largest = sorted(given.classes, key=lambda row: -row.area_m2)[:MOST_CARDS]
+    assert {row["id"] for row in found["classes"]} == {row.class_id for row in largest}
+    assert "The 2,000 largest of 29,999 classes are shown; classes.csv has all." in found["notes"]
+
+
+def test_a_page_that_was_made_smaller_is_not_made_smaller_again(tmp_path):
+    given, sizes = content(300, 60, shape=(2000, 2000)), []
+    wanted = len(render(given, page.LADDER[5]).encode())
+    for number in range(3):
+        write_report(tmp_path / f"{number}.html", given, wanted)
+        found = read_payload(tmp_path / f"{number}.html")
+        _, preview, there = carried(found, 300)
+        sizes.append((preview.image.shape, there.shape if there is not None else None))
+        given = replace(given, preview=preview, there=there, shrunk=found["shrink"])
+    assert sizes[0][0][0] == 2000 // page.LADDER[5].shrink
+    assert sizes[0] == sizes[1] == sizes[2]
+
+
+def picture_of(kind):
+    out = io.BytesIO()
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(out, kind)
+    return base64.b64encode(out.getvalue()).decode()
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("preview", picture_of("PNG")),
+        ("preview", picture_of("EPS")),
+        ("there", {"shape": [10**6, 10**6], "data": "eJwDAAAAAAE="}),
+        ("there", {"shape": [-1, 5], "data": "eJwDAAAAAAE="}),
+        ("points", [[1, 999, 0.5, 0.5, 0.5]]),
+        ("boxes", []),
+        ("typical", {"999": [1]}),
+    ],
+)
+def test_a_page_from_somebody_else_is_looked_at_before_it_is_believed(part, value):
+    found = json.loads(json.dumps(payload(content(), page.LADDER[0])))
+    (found if part in found else found["gallery"])[part] = value
+    with pytest.raises(ValueError):  # noqa: PT011 - whatever it says
+        carried(found, 12)
+
+
+@pytest.mark.parametrize("text", ['{"format":1,"a":NaN}', '{"format":1,"a":' + "[" * 100_000])
+def test_what_is_no_json_is_no_page(tmp_path, text):
+    (tmp_path / "a.html").write_text(f'<script type="application/json" id="content">{text}</script>')
+    assert read_payload(tmp_path / "a.html") is None
+
+
+def test_a_tile_that_failed_is_not_called_nodata():
+    (whole,) = [fact for fact in facts(replace(content(), run=content().run | {"damaged_tiles": {}}))
+                if fact["label"] == "Uncovered"]  # fmt: skip
+    (broken,) = [fact for fact in facts(content()) if fact["label"] == "Uncovered"]
+    assert whole["note"].endswith("has no data")
+    assert broken["note"].endswith("has no data, or is in tiles that failed")
+
+
 @pytest.mark.parametrize("damage", ["", "<html>", '<script type="application/json" id="content">{"format":0}</script>'])
 def test_what_is_no_page_of_ours_is_none(tmp_path, damage):
     (tmp_path / "a.html").write_text(damage)
@@ -171,9 +234,9 @@ def test_a_page_that_lacks_something_is_not_carried_over(lost):
     found = json.loads(json.dumps(payload(content(), page.LADDER[0])))
     del found[lost]
     with pytest.raises(ValueError, match=lost):
-        carried(found)
+        carried(found, 12)
     with pytest.raises(ValueError):  # noqa: PT011 - whatever it says
-        carried(found | {lost: "x"})
+        carried(found | {lost: "x"}, 12)
 
 
 @given(*[st.integers(0, 3000)] * 2, st.integers(1, 1500), st.integers(1, 1500), *[st.integers(1, 3000)] * 2)

@@ -60,7 +60,7 @@ BAD = {
         ["all 9 masks were over 0.3 of a tile", "--max-area-fraction 1"],
     ),
     "uncovered": (
-        {"counts": {"covered_pixels": 1_000_000, "valid_pixels": 4_000_000}, **SAM},
+        {"counts": {"covered_pixels": 1_000_000}, **SAM},
         ROWS,
         ["75% of the pixels are uncovered", "--option points_per_side=64"],
     ),

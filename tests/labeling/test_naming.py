@@ -48,6 +48,7 @@ def product_of(folder, monkeypatch, names, merged=None, **place):
         file.write(labels, 1)
     for name in FILES:
         (folder / name).touch()
+    (folder / "run.json").write_text(json.dumps({"counts": {"objects": len(names)}}))
     return folder
 
 

@@ -14,7 +14,7 @@ import rasterio
 from PIL import Image
 
 import geoalps as ga
-from geoalps.errors import OptionError, ProductError, SceneError
+from geoalps.errors import GeoalpsWarning, OptionError, ProductError, SceneError
 from geoalps.io.report.page import BUDGET, read_payload
 from geoalps.io.report.preview import block_side, mosaic, piece, preview_shape, shrunk
 from geoalps.io.store import Store
@@ -258,6 +258,55 @@ def test_neighbours_stay_neighbours_on_the_map():
     apart = np.linalg.norm(xy[:, None] - xy, axis=-1)
     np.fill_diagonal(apart, np.inf)
     assert (kind[apart.argmin(1)] == kind).mean() > 0.95
+
+
+@pytest.mark.parametrize("count", range(1, 60))
+def test_any_number_of_embeddings_has_places(count):
+    xy, _ = projected(np.random.default_rng(count).normal(size=(count, 5)).astype(np.float32))
+    assert xy.shape == (count, 2)
+    assert np.isfinite(xy).all()
+
+
+def test_a_product_does_not_fail_for_its_page(tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("no page today")
+
+    scene = write(tmp_path / "a.tif", picture())
+    monkeypatch.setattr("geoalps.labeling.reporting.write_report", fail)
+    with pytest.warns(GeoalpsWarning, match=r"no page today.*geoalps report .*out tries again"):
+        product = ga.tile_label(scene, tmp_path / "out", K, **TILED)
+    assert len(product.objects())
+    assert not (product.path / "report.html").exists()
+    monkeypatch.undo()
+    assert remake_report(ga.Product.open(product.path)).exists()
+
+
+def test_a_page_of_other_classes_is_not_left(product, monkeypatch):
+    monkeypatch.setattr("geoalps.labeling.reporting.write_report", lambda *_: 1 / 0)
+    with pytest.warns(GeoalpsWarning, match="ZeroDivisionError"):
+        relabel(product, ClassModel.load(product.path).classes)
+    assert not (product.path / "report.html").exists()
+
+
+def test_renaming_opens_no_scene(product, monkeypatch):
+    """A product may come from anybody, and name an address or a device as its scene's place."""
+    (product.path / "report.html").unlink()
+    for kept in (product.path / "work").rglob("chips.parquet"):
+        kept.unlink()
+    monkeypatch.setattr("geoalps.labeling.reporting.open_scene", lambda *_: pytest.fail("the scene was opened"))
+    relabel(product, ClassModel.load(product.path).classes)
+    assert "geoalps report PRODUCT --scene PATH" in told(product)["gallery"]["missing"]
+
+
+def test_an_address_is_opened_only_when_it_is_named(product, monkeypatch):
+    store = product.store()
+    store.keep_scene_path("http://127.0.0.1:9/secret.tif")
+    (product.path / "report.html").unlink()
+    for kept in (product.path / "work").rglob("chips.parquet"):
+        kept.unlink()
+    monkeypatch.setattr("geoalps.labeling.reporting.open_scene", lambda *_: pytest.fail("the scene was opened"))
+    remake_report(product)
+    assert "is no file here" in told(product)["gallery"]["missing"]
 
 
 @pytest.mark.parametrize("x", [np.zeros((1, 4)), np.ones((40, 4)), np.arange(8.0).reshape(2, 4), np.eye(30, 3)])

@@ -22,6 +22,8 @@ from geoalps.protocols import Image, Mask
 
 COLUMNS = 20
 """Chips side by side in a sheet."""
+MOST_PIXELS = 16_000_000
+"""Of a picture of ours: preview and sheet have a quarter and half of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +108,8 @@ class ReportContent:
     """What could be done next, a line each."""
     notes: Sequence[str] = ()
     """What is missing from the page, and why."""
+    shrunk: int = 1
+    """How many pixels of ``preview`` and ``there``, along each side, have become one already, on the page before."""
 
 
 def sheet_of(chips: Mapping[int, Chip]) -> tuple[tuple[int, ...], Picture | None]:
@@ -121,8 +125,12 @@ def sheet_of(chips: Mapping[int, Chip]) -> tuple[tuple[int, ...], Picture | None
     return numbers, Picture(sheet)
 
 
-def carried(payload: Mapping[str, Any]) -> tuple[Gallery, Picture | None, Mask | None]:
+def carried(payload: Mapping[str, Any], k: int) -> tuple[Gallery, Picture | None, Mask | None]:
     """Examples with their pictures, preview, and where it has data, from what a page of ours holds.
+
+    Args:
+        payload: the page's content, which may come from anybody.
+        k: classes before merging.
 
     Raises:
         ValueError: it is no page of ours, or damaged.
@@ -140,8 +148,11 @@ def carried(payload: Mapping[str, Any]) -> tuple[Gallery, Picture | None, Mask |
             sheet,
             str(gallery["missing"]),
         )
+        numbers = {*there.typical, *there.borderline, *(point[1] for point in there.points)}
+        if not numbers <= set(range(k)) or len(there.boxes) != len(there.chips) or {*map(len, there.boxes)} - {4}:
+            raise ValueError("classes or pictures that there are not")
         return there, _picture(kept), _unpacked(payload["there"])
-    except (KeyError, TypeError, AttributeError, IndexError, OSError, binascii.Error, zlib.error) as error:
+    except (LookupError, TypeError, AttributeError, OverflowError, OSError, binascii.Error, zlib.error) as error:
         raise ValueError(str(error)) from error
 
 
@@ -150,7 +161,10 @@ def _picture(text: str | None) -> Picture | None:
     if text is None:
         return None
     encoded = base64.b64decode(text, validate=True)
-    with Pillow.open(io.BytesIO(encoded)) as opened:
+    # nothing but JPEG: of other formats some start programs, and a header may tell any size
+    with Pillow.open(io.BytesIO(encoded), formats=("JPEG",)) as opened:
+        if opened.width * opened.height > MOST_PIXELS:
+            raise ValueError(f"a picture of {opened.width} x {opened.height} pixels")
         opened.verify()
     return Picture(encoded=encoded)
 
@@ -165,6 +179,9 @@ def _unpacked(mask: Mapping[str, Any] | None) -> Mask | None:
     """The inverse of :func:`packed`; None stays None."""
     if mask is None:
         return None
-    bits = np.frombuffer(zlib.decompress(base64.b64decode(mask["data"], validate=True)), np.uint8)
-    height, width = mask["shape"]
+    height, width = (int(length) for length in mask["shape"])
+    if not 0 < height * width <= MOST_PIXELS:
+        raise ValueError(f"a mask of {height} x {width} pixels")
+    packed_bits = base64.b64decode(mask["data"], validate=True)
+    bits = np.frombuffer(zlib.decompressobj().decompress(packed_bits, -(-height * width // 8)), np.uint8)
     return np.unpackbits(bits, count=height * width).astype(bool).reshape(height, width)

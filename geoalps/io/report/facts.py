@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from geoalps.io.report.content import ReportContent
 
-SEAMLESS, VISIBLE = 1.25, 2.0
-"""Seam indices up to which borders on tile lines are as many as elsewhere, and up to which they are few more."""
+SEAMS = 1.5
+"""Seam index from which lines are seen in the map, and by how much it exceeds that of the best of a dozen sets of lines
+that are no tile lines. A single tile line lies along a wall or a road often enough."""
+
+
+def seams_show(found: Mapping[str, Any]) -> bool:
+    """Whether borders of objects follow tile lines more than chance explains; ``found`` is as in ``run.json``."""
+    index, chance = found.get("index"), found.get("by_chance") or 1.0
+    return index is not None and found["lines"] >= 2 and index > SEAMS * max(chance, 1.0)
 
 
 def facts(content: ReportContent) -> list[dict[str, str]]:
@@ -28,7 +35,12 @@ def facts(content: ReportContent) -> list[dict[str, str]]:
         ),
         _classes(content),
         _seams(run.get("seam_index") or {}),
-        _uncovered(counts, (height, width), 0.0 if content.there is None else 1 - float(content.there.mean())),
+        _uncovered(
+            counts,
+            (height, width),
+            0.0 if content.there is None else 1 - float(content.there.mean()),
+            bool(run.get("damaged_tiles")),
+        ),
     ]
     return [fact for fact in told if fact is not None]
 
@@ -96,21 +108,21 @@ def _seams(seams: Mapping[str, Any]) -> dict[str, str]:
     index = seams.get("index")
     if index is None:
         return _fact("Seam index", "none", "no borders to compare with")
-    meaning = (
-        "tile lines cannot be told from the rest" if index <= max(SEAMLESS, seams.get("by_chance") or 0)
-        else "slightly more borders on tile lines" if index <= VISIBLE
-        else "tile lines show in the objects"
-    )  # fmt: skip
-    return _fact("Seam index", f"{index:.2f}", f"{meaning}; 1 is seamless")
+    meaning = "tile lines show in the objects" if seams_show(seams) else "tile lines cannot be told from the rest"
+    chance = "" if seams.get("by_chance") is None else f", {seams['by_chance']:.2f} is by chance"
+    return _fact("Seam index", f"{index:.2f}", f"{meaning}; 1 is seamless{chance}")
 
 
-def _uncovered(counts: Mapping[str, Any], shape: tuple[int, int], nodata: float) -> dict[str, str] | None:
-    """The share of the scene without an object, and how much of that is nodata."""
+def _uncovered(
+    counts: Mapping[str, Any], shape: tuple[int, int], nodata: float, damaged: bool
+) -> dict[str, str] | None:
+    """The share of the scene without an object, and how much of that is nodata, or was not read."""
     if "covered_pixels" not in counts:
         return None
     share = 1 - counts["covered_pixels"] / (shape[0] * shape[1])
     without = percent(nodata).replace(" ", "\u00a0")
-    note = f"of the scene; {without} has no data" if nodata else "of the scene"
+    why = "has no data, or is in tiles that failed" if damaged else "has no data"
+    note = f"of the scene; {without} {why}" if nodata else "of the scene"
     return _fact("Uncovered", percent(share), note)
 
 

@@ -19,11 +19,14 @@ from geoalps.io.report.chips import SIDE
 from geoalps.io.report.content import COLUMNS, Gallery, Picture, ReportContent, packed
 from geoalps.io.report.facts import facts
 from geoalps.io.store import appearing
+from geoalps.io.style import ClassRow
 
 FORMAT = 1
 """Raised when the content comes to mean something else."""
 BUDGET = 5_000_000
 """Bytes of a page, at most."""
+MOST_CARDS, MOST_DAMAGED, LONGEST_NAME = 2000, 500, 200
+"""Classes with a card, the largest of them; damaged tiles that are listed; letters of a name."""
 _BEGIN, _END = '<script type="application/json" id="content">', "</script>"
 
 
@@ -108,7 +111,13 @@ def harmless(value: Any) -> str:
 
 def payload(content: ReportContent, fidelity: Fidelity) -> dict[str, Any]:
     """The content as JSON values."""
-    run, labels = content.run, content.labels
+    run, labels, reduced = content.run, content.labels, max(1, fidelity.shrink // content.shrunk)
+    rows, notes = _cards(content)
+    if labels is not None and len(rows) < len(content.classes):
+        labels = np.where(np.isin(labels, [row.class_id for row in rows]), labels, np.iinfo(labels.dtype).max)
+    of_class: dict[int, list[int]] = {}
+    for number, into in enumerate(content.merged):
+        of_class.setdefault(int(into), []).append(number)
     shrunk = None if labels is None else np.ascontiguousarray(labels[:: fidelity.shrink, :: fidelity.shrink])
     return {
         "format": FORMAT,
@@ -118,32 +127,45 @@ def payload(content: ReportContent, fidelity: Fidelity) -> dict[str, Any]:
         "transform": list(run["scene"]["transform"])[:6],
         "georeferenced": run["scene"]["crs"] is not None,
         "pixel": content.pixel,
-        "classes": [_card(content, row.class_id) | _shown(row) for row in content.classes],
+        "classes": [_card(content, row.class_id, of_class.get(row.class_id, [])) | _shown(row) for row in rows],
         "merged": [int(number) for number in content.merged],
         "sizeEdges": list(content.size_edges),
-        "gallery": _gallery(content.gallery, fidelity),
-        "preview": _encoded(content.preview, fidelity.preview, fidelity),
+        "gallery": _gallery(content.gallery, fidelity) | {"points": _points(content, {row.class_id for row in rows})},
+        "shrink": max(fidelity.shrink, content.shrunk),
+        "preview": _encoded(content.preview, fidelity.preview, fidelity, shrink=reduced),
         "labels": None if shrunk is None else _packed(shrunk),
-        "there": None
-        if content.there is None or content.there.all()
-        else packed(content.there[:: fidelity.shrink, :: fidelity.shrink]),
+        "there": None if content.there is None or content.there.all() else packed(content.there[::reduced, ::reduced]),
         "advice": list(content.advice),
-        "notes": list(content.notes),
-        "run": dict(run),
+        "notes": [*content.notes, *notes],
+        "run": dict(run) | {"damaged_tiles": dict(list(run.get("damaged_tiles", {}).items())[:MOST_DAMAGED])},
     }
 
 
-def _shown(row: Any) -> dict[str, Any]:
+def _cards(content: ReportContent) -> tuple[list[ClassRow], list[str]]:
+    """The classes that have a card, in their order, and a word on the others."""
+    if len(content.classes) <= MOST_CARDS:
+        return list(content.classes), []
+    largest = sorted(content.classes, key=lambda row: (-row.area_m2, row.class_id))[:MOST_CARDS]
+    told = f"The {MOST_CARDS:,} largest of {len(content.classes):,} classes are shown; classes.csv has all."
+    return sorted(largest, key=lambda row: row.class_id), [told]
+
+
+def _points(content: ReportContent, shown: set[int]) -> list[list[float]]:
+    """The map of the embeddings: points of classes that have a card."""
+    kept = (p for p in content.gallery.points if int(content.merged[p[1]]) in shown)
+    return [[p[0], p[1], round(p[2], 3), round(p[3], 4), round(p[4], 4)] for p in kept]
+
+
+def _shown(row: ClassRow) -> dict[str, Any]:
     """A class's row of the table."""
     return {
-        "id": row.class_id, "name": row.class_name, "colour": row.colour, "count": row.object_count,
+        "id": row.class_id, "name": row.class_name[:LONGEST_NAME], "colour": row.colour, "count": row.object_count,
         "area": row.area_m2,
     }  # fmt: skip
 
 
-def _card(content: ReportContent, class_id: int) -> dict[str, Any]:
+def _card(content: ReportContent, class_id: int, parts: list[int]) -> dict[str, Any]:
     """What a standing class shows beside its row: sizes, and the examples of all classes that it stands for."""
-    parts = [number for number, into in enumerate(content.merged) if into == class_id]
     gallery = content.gallery
     return {
         "parts": parts,
@@ -170,7 +192,6 @@ def _gallery(gallery: Gallery, fidelity: Fidelity) -> dict[str, Any]:
     return {
         "typical": {str(number): list(ids) for number, ids in gallery.typical.items()},
         "borderline": {str(number): list(ids) for number, ids in gallery.borderline.items()},
-        "points": [[p[0], p[1], round(p[2], 3), round(p[3], 4), round(p[4], 4)] for p in gallery.points],
         "projection": gallery.projection,
         "chips": list(shown),
         "boxes": [list(box) for box in gallery.boxes[: len(shown)]],
@@ -201,11 +222,21 @@ def _packed(labels: Any) -> dict[str, Any]:
 
 
 def read_payload(path: Path) -> dict[str, Any] | None:
-    """The content of a page that was written before; None where there is none, or none of this format."""
+    """The content of a page that was written before; None where there is none, or none of this format.
+
+    The page may come from anybody: what is too large, or holds what JSON does not, is none of ours.
+    """
     try:
+        if path.stat().st_size > 2 * BUDGET:
+            return None
         text = path.read_text(encoding="utf-8")
         begin = text.index(_BEGIN) + len(_BEGIN)
-        found = json.loads(text[begin : text.index(_END, begin)])
-    except (OSError, ValueError):
+        found = json.loads(text[begin : text.index(_END, begin)], parse_constant=_no_number)
+    except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) and found.get("format") == FORMAT else None
+
+
+def _no_number(word: str) -> None:
+    """Refuse NaN and Infinity, which Python's JSON has and the page must not."""
+    raise ValueError(f"{word} is no JSON")

@@ -2,8 +2,9 @@
 
 One preview pixel is the mean of a block of ``factor`` x ``factor`` scene pixels, the same factor all over the scene. It
 belongs to the tile whose core holds the block's first pixel: a block may reach over a core's edge, into the margin that
-its tile reads anyway, and the tiles' pieces, put side by side, are exactly ceil(height / factor) x ceil(width / factor)
-pixels, whatever the sizes of tiles and blocks.
+its tile reads anyway (as far as that goes: it cuts the blocks of scenes that are very large), and the tiles' pieces,
+put side by side, are exactly ceil(height / factor) x ceil(width / factor) pixels, whatever the sizes of tiles and
+blocks.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ def jpeg(image: Image, quality: int, sharp: bool = False) -> bytes:
 
 def decoded(picture: bytes) -> Image:
     """(h, w, 3) uint8 of a JPEG of ours."""
-    with Pillow.open(io.BytesIO(picture)) as opened:
+    with Pillow.open(io.BytesIO(picture), formats=("JPEG",)) as opened:
         return np.asarray(opened.convert("RGB"))
 
 
