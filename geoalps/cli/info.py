@@ -39,6 +39,9 @@ def _describe(path: str) -> dict[str, Any]:
         return _store(folder)
     if (folder / "classes.json").exists():
         return _class_model(folder)
+    if (folder / "work" / "manifest.json").exists():
+        unfinished = "a product that is not finished; the command that began it goes on where it stopped"
+        return {**_store(folder / "work"), "kind": unfinished}
     return _scene(path)
 
 

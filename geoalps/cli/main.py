@@ -6,6 +6,7 @@ import errno
 import sys
 import traceback
 import warnings
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -38,6 +39,8 @@ COMMANDS = {
 """Commands in the order of the flow, with the line that the list of commands shows."""
 
 
+RESUMABLE = ("tile-label", "segment")
+"""Commands that, given again, go on where they stopped."""
 FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 """No space left, larger than files may be, quota used up."""
 
@@ -49,9 +52,11 @@ class Shell(click.Group):
         """Names in the order of the flow."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """The command of this name."""
         if name not in COMMANDS:
+            if meant := get_close_matches(name, COMMANDS, 1):
+                ctx.fail(f"No such command {name!r}. Did you mean {meant[0]!r}?")
             return None
         command: click.Command = import_module(f"geoalps.cli.{name.replace('-', '_')}").command
         command.params += [option for option in BEHIND if option not in command.params]
@@ -66,6 +71,10 @@ class Shell(click.Group):
         """Run a command; what goes wrong on purpose is one line and exit code 1, with -v the traceback too."""
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            if ctx.invoked_subcommand in RESUMABLE:
+                click.echo("stopped; the same command goes on where it stopped", err=True)
+            raise
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as error:  # noqa: BLE001 - whatever goes wrong is told in one line

@@ -36,6 +36,9 @@ def run_relabel(
     check_entries(entries, len(known))
     with progress_for(talk) as progress:
         relabel(product, entries, dissolve=dissolve, progress=progress)
+    for old, new in zip(known, entries, strict=True):
+        if old.merge_into is not None and new.merge_into is None and not reset:
+            talk.print(f"class {old.class_id} is no longer merged into {old.merge_into}", highlight=False)
     tell(talk, product, entries)
 
 
@@ -86,6 +89,11 @@ def _by_legend(entries: Sequence[ClassEntry], name: str) -> tuple[ClassEntry, ..
     from geoalps.io.legends import legend
 
     chosen = legend(name)
+    if all(entry.class_name == f"class {entry.class_id}" for entry in entries if entry.merge_into is None):
+        raise OptionError(
+            f"no class has a name yet that {name} could know; write its codes or names into a class table first "
+            f"(geoalps legends {name} lists them)"
+        )
     made = []
     for entry in entries:
         if entry.merge_into is not None or entry.class_name == f"class {entry.class_id}":

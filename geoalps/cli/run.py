@@ -92,9 +92,16 @@ def scene_paths(given: tuple[str, ...]) -> list[str]:
     return list(dict.fromkeys(paths))
 
 
+def refuse_file_name(output: Path | None) -> None:
+    """Refuse the name of a file where a directory is meant."""
+    if output is not None and output.suffix.lower() in (*RASTERS, ".gpkg", ".shp", ".geojson") and not output.is_dir():
+        raise OptionError(f"{output} is the name of a file, and a product is a directory; give -o {output.stem}/")
+
+
 def run_tile_label(talk: Console, names: tuple[str, ...], output: Path | None, given: dict[str, Any]) -> None:
     """Scenes to products, and where they are."""
     paths = scene_paths(names)
+    refuse_file_name(output)
     model = as_model(given["class_model"])
     scenes = [scene_of(given, path, model) for path in paths]
     alone = paths == list(names) and len(paths) == 1

@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,9 @@ def _csv_rows(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
     lines.fieldnames = [_column(name) for name in lines.fieldnames or ()]
     if "class_id" not in lines.fieldnames:
         raise OptionError(f"{path} has no column class_id; its first line is to be {','.join(COLUMNS)}")
+    for name in lines.fieldnames:
+        if name not in COLUMNS and (meant := get_close_matches(name, set(COLUMNS) - set(lines.fieldnames), 1)):
+            raise OptionError(f"{path} has a column {name!r}; is it to be {meant[0]}? Allowed are {', '.join(COLUMNS)}")
     return [(f"line {lines.line_num}", row) for row in lines if any(_cell(value) for value in row.values())]
 
 

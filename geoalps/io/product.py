@@ -165,6 +165,12 @@ class Product:
         folder = Path(path)
         _finish(folder)
         missing = [name for name in FILES if name not in LOOKS and not (folder / name).exists()]
+        if missing and (folder / "run.json").exists():
+            keeps = "" if "classes.json" in missing or "classes.npz" in missing else f" --class-model {folder}"
+            raise ProductError(
+                f"{folder} is not whole (no {missing[0]}); `geoalps tile-label SCENE -o {folder} --overwrite{keeps}` "
+                "makes it again" + (", with its classes as they are" if keeps else "")
+            )
         if missing:
             raise ProductError(
                 f"{folder} is not a product (no {missing[0]}); make one with `geoalps tile-label SCENE -o {folder}`"

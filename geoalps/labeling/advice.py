@@ -15,7 +15,8 @@ from geoalps.io.style import ClassRow
 COVERED = 0.05
 """Share of the scene: of less, the nodata value is wrong more often than the scene is so small a part of its frame."""
 MASKED = 0.5
-"""Share of the pixels, nodata or not, that a mask generator leaves uncovered; roads and meadows are left out of most products."""
+"""Share of the pixels, nodata or not, that a mask generator leaves uncovered; roads and meadows are left out of most
+products."""
 DOMINANT = 0.95
 """Share of the area in one class, from which the map shows that one class."""
 SHARED = 3
@@ -106,8 +107,8 @@ def _covered(run: Mapping[str, Any]) -> Iterator[str]:
     if _generates_masks(run) and covered < (1 - MASKED) * height * width:
         left = 1 - covered / (height * width)
         yield (
-            f"{left:.0%} of the pixels are uncovered, nodata or not: no mask passed there; try --option points_per_side=64, "
-            "--option pred_iou_thresh=0.7, or --segmenter regions, which covers all that is valid"
+            f"{left:.0%} of the pixels are uncovered, nodata or not: no mask passed there; try --option "
+            "points_per_side=64, --option pred_iou_thresh=0.7, or --segmenter regions, which covers all that is valid"
         )
     elif covered < COVERED * height * width:
         yield (

@@ -54,6 +54,11 @@ class ClassModel:
         return np.array([c.class_id if c.merge_into is None else c.merge_into for c in self.classes], np.int64)
 
     @property
+    def is_edited(self) -> bool:
+        """Whether somebody named, merged or split classes."""
+        return any(c.merge_into is not None or c.class_name != f"class {c.class_id}" for c in self.classes)
+
+    @property
     def _whole(self) -> bool:
         """Whether the parts fit together."""
         source, scaling, appended = self.source, self.normalisation, self.normalisation.appended

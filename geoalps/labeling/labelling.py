@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoalps.errors import OptionError
+from geoalps.errors import GeoalpsError, OptionError
 from geoalps.io.class_table import write_class_table
 from geoalps.io.geopackage import write_geopackage
 from geoalps.io.product import REPORT, Product, publish
@@ -32,6 +32,8 @@ from geoalps.labeling.seams import Objects
 from geoalps.labeling.tasks import Workers
 from geoalps.progress import Progress, Silence
 
+CLASSES_BEFORE = "classes_before"
+"""Directory in a product: the class model of the product that it replaced, when that had been edited."""
 PACKAGES = ("dask", "numpy", "pyogrio", "rasterio", "scikit-image", "scipy", "shapely", "torch")
 
 
@@ -146,6 +148,7 @@ def write_product(
     progress.advance()
     model.save(building)
     write_class_table(building / "classes.csv", model.classes)
+    _keep_names(folder, model, progress)
     run = {**_run(store, model, options, painted, seams), **provenance, "drift": known.drift()}
     before = provenance.get("seconds", {})
     with watch("report"):
@@ -161,6 +164,23 @@ def write_product(
     publish(building, folder)
     progress.advance()
     return Product(folder)
+
+
+def _keep_names(folder: Path, model: ClassModel, progress: Progress) -> None:
+    """Keep the class model of a product that is replaced, when somebody named, merged or split its classes."""
+    if not (folder / "run.json").exists():
+        return
+    try:
+        before = ClassModel.load(folder)
+    except GeoalpsError:
+        return  # what cannot be read cannot be kept
+    if before.is_edited and before.classes != model.classes:
+        kept = folder / CLASSES_BEFORE
+        before.save(kept)
+        progress.tell(
+            f"the classes of the product that is replaced were named, merged or split: they are kept in {kept}; the "
+            f"same command with --class-model {kept} brings them back"
+        )
 
 
 def _run(

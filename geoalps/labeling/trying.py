@@ -155,8 +155,8 @@ class _Run:
         (row0, row1), (col0, col1) = (tile.window.row0, tile.window.row1), (tile.window.col0, tile.window.col1)
         text = " ".join(str(error).split())
         raise TileError(
-            f"rows {row0} to {row1}, columns {col0} to {col1}: {type(error).__name__}: {text}; the run would fail there, "
-            "too: mend the cause, or use --on-error skip to leave such tiles uncovered"
+            f"rows {row0} to {row1}, columns {col0} to {col1}: {type(error).__name__}: {text}; the run would fail "
+            "there, too: mend the cause, or use --on-error skip to leave such tiles uncovered"
         ) from error
 
 

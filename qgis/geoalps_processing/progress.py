@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 TOLD_EVERY = 10.0
 """Seconds between two lines about one stage."""
-WEIGHTS: Mapping[str, Mapping[str, float]] = {
-    "tile-label": {
-        "segment": 66, "stitch": 4, "adapt": 2, "fit": 6, "paint": 9, "polygons": 6, "product": 4, "report": 3,
-    },
-    "relabel": {"relabel": 80, "report": 20},
-    "evaluate": {"evaluate": 100},
-    "export": {"objects": 30, "cover": 10, "sgo": 10, "chips": 40, "stac": 10},
-}  # fmt: skip
-"""Command -> its stages in their order, and about how much of the work each is."""
+WEIGHTS: Mapping[str, Sequence[Mapping[str, float]]] = {
+    "tile-label": [{"segment": 66, "stitch": 4, "adapt": 2, "fit": 6, "paint": 9, "polygons": 6, "product": 7}],
+    "relabel": [{"relabel": 100}],
+    "evaluate": [{"evaluate": 100}],
+    "export": [{"objects": 100}, {"cover": 10, "chips": 90}, {"sgo": 100}, {"stac": 100}],
+}
+"""Command -> the ways that it may go, of which a run goes one (a format is one): stages in their order, and about how
+much of the work each is. The last one ends every run."""
 STEPS = {"segment": "tiles", "stitch": "tiles", "paint": "tiles", "polygons": "tiles", "evaluate": "tiles"}
 """What the steps of a stage are, where it helps to know."""
 
@@ -73,17 +72,17 @@ class Overall:
     """Stage after stage as one percentage that never goes back."""
 
     def __init__(self, command: str) -> None:
-        self._weights = WEIGHTS.get(command, {})
-        self._whole = sum(self._weights.values()) or 1.0
+        self._ways = WEIGHTS.get(command, [])
         self.percent = 0.0
 
     def at(self, steps: Steps) -> float:
         """The percentage, 0 to 100, once a stage is there."""
-        names = list(self._weights)
-        if steps.stage in names:
-            before = sum(self._weights[name] for name in names[: names.index(steps.stage)])
+        way = next((way for way in self._ways if steps.stage in way), None)
+        if way is not None:
+            names = list(way)
+            before = sum(way[name] for name in names[: names.index(steps.stage)])
             part = min(max(steps.done / steps.total, 0.0), 1.0) if steps.total > 0 else 1.0
-            self.percent = max(self.percent, 100 * (before + part * self._weights[steps.stage]) / self._whole)
+            self.percent = max(self.percent, 100 * (before + part * way[steps.stage]) / sum(way.values()))
         return self.percent
 
 

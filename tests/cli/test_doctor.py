@@ -269,6 +269,25 @@ def test_limits_of_a_container_of_version_2(tmp_path):
     assert found.free_memory == 1_000_000_000
 
 
+@pytest.mark.parametrize(
+    ("limit", "used", "stat"),
+    [
+        ("memory.max", "memory.current", "anon 500\nfile 7300\ninactive_file 600000000\nactive_file 9\n"),
+        (
+            "memory/memory.limit_in_bytes",
+            "memory/memory.usage_in_bytes",
+            "inactive_file 7\ntotal_inactive_file 600000000\n",
+        ),
+    ],
+)
+def test_cached_files_of_a_container_are_free_memory(tmp_path, limit, used, stat):
+    top = "sys/fs/cgroup"
+    files = {f"{top}/{limit}": "1073741824\n", f"{top}/{used}": "1000000000\n"}
+    root = kernel(tmp_path, {**files, f"{top}/{limit.rpartition('memory.')[0]}memory.stat": stat})
+    assert machine.memory_limit(root) == (1073741824, 400_000_000)
+    assert machine.Machine.look(root).free_memory == 673_741_824
+
+
 def test_limits_of_a_container_of_version_1(tmp_path):
     files = {
         "proc/self/cgroup": "4:memory:/a\n2:cpu,cpuacct:/a\n0::/\n",

@@ -8,6 +8,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import rasterio
+from affine import Affine
 from matplotlib.colors import to_rgb
 from pyproj import Transformer
 
@@ -90,6 +91,27 @@ def test_bounds_are_those_of_the_outline_by_pyproj(anywhere):
     to_degrees = Transformer.from_crs(crs.to_wkt(), "EPSG:4326", always_xy=True)
     lon, lat = to_degrees.transform(*np.array(points).T)
     assert np.allclose(explore(anywhere.product).get_bounds(), [[min(lat), min(lon)], [max(lat), max(lon)]], atol=2e-7)
+
+
+UNSEEN = {
+    "local": ('LOCAL_CS["site",UNIT["metre",1]]', Affine(1, 0, 0, 0, -1, 0)),
+    "engineering": (
+        'ENGCRS["a",EDATUM["x"],CS[Cartesian,2],AXIS["x",east],AXIS["y",north],LENGTHUNIT["metre",1]]',
+        Affine(1, 0, 0, 0, -1, 0),
+    ),
+    "out of view": ("+proj=ortho +lat_0=45 +lon_0=10", Affine(50000, 0, -7.5e6, 0, -50000, 5e6)),
+    "around the pole": ("EPSG:3031", Affine(40000, 0, -6e6, 0, -40000, 4e6)),
+}
+
+
+@pytest.mark.parametrize("name", UNSEEN)
+def test_what_no_web_map_shows_is_refused(tmp_path, name):
+    crs, place = UNSEEN[name]
+    profile = {"driver": "GTiff", "width": 300, "height": 200, "count": 1, "dtype": "uint8"}
+    with rasterio.open(tmp_path / "labels.tif", "w", crs=crs, transform=place, **profile) as file:
+        file.write(np.zeros((1, 200, 300), np.uint8))
+    with pytest.raises(ProductError, match="where web maps do not reach"):
+        _Sheet.of(tmp_path)
 
 
 def test_the_overlay_shows_the_class_at_every_place(anywhere):

@@ -109,6 +109,8 @@ def test_the_other_commands(tmp_path):
         ("-ox", "which the plugin gives itself"),
         ("--seed 1 --output=x", "which the plugin gives itself"),
         ("-q", "which the plugin gives itself"),
+        ("--percentiles 1 99 -- other.tif", "hold --, which the plugin gives itself"),
+        ("--dry-run", "makes nothing to load"),
     ],
 )
 def test_further_options_that_cannot_be(text, said):

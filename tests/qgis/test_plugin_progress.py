@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,7 +58,7 @@ def test_no_line_breaks_it(text):
     assert len(heard) <= 2
 
 
-STAGES = st.sampled_from([*WEIGHTS["tile-label"], "unheard-of"])
+STAGES = st.sampled_from([*WEIGHTS["tile-label"][0], "unheard-of"])
 
 
 @given(st.lists(st.tuples(STAGES, st.integers(-1, 12), st.integers(0, 10))))
@@ -66,13 +69,46 @@ def test_the_figure_never_goes_back_nor_beyond_its_ends(events):
     assert all(0 <= figure <= 100 for figure in figures)
 
 
-@pytest.mark.parametrize("command", WEIGHTS)
-def test_all_stages_to_their_ends_are_all_of_it(command):
-    overall = Overall(command)
-    for stage in WEIGHTS[command]:
-        overall.at(Steps(stage, 3, 3, 0, ""))
-    assert overall.percent == pytest.approx(100)
-    assert set(WEIGHTS[command]) <= set(WHAT)
+def geoalps(*words, cwd=None):
+    """The steps that a run tells as JSON lines."""
+    environ = {**os.environ, "GEOALPS_PROGRESS": "json", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "geoalps", *map(str, words)]
+    done = subprocess.run(command, env=environ, cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [event for event in map(parse, done.stderr.splitlines()) if isinstance(event, Steps)]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """(folder of a made scene, its truth and a product of it, steps of the run that made it)."""
+    folder = tmp_path_factory.mktemp("steps")
+    geoalps("sample", folder / "town.tif", "--size", "512")
+    return folder, geoalps("tile-label", folder / "town.tif", "-o", folder / "first", "-k", "3")
+
+
+RUNS = {
+    "of a class model": "tile-label town.tif -o second --class-model first",
+    "adapted": "tile-label town.tif -o third --class-model first --adapt",
+    "relabel": "relabel first --reset",
+    "dissolve": "relabel first --reset --dissolve",
+    "evaluate": "evaluate first town_class.tif",
+    **{form: f"export first -f {form} -o {form}" for form in ("geoparquet", "coco", "mmseg", "sgo", "stac")},
+}
+
+
+@pytest.mark.parametrize("name", ["tile-label", *RUNS])
+def test_a_real_run_ends_at_100_and_every_stage_of_it_is_known(made, name):
+    folder, steps = made
+    words = RUNS.get(name, name).split()
+    if name in RUNS:
+        steps = geoalps(*words, cwd=folder)
+    known = {stage for way in WEIGHTS[words[0]] for stage in way}
+    assert {step.stage for step in steps} <= known
+    overall = Overall(words[0])
+    figures = [overall.at(step) for step in steps]
+    assert figures[0] < 100
+    assert figures[-1] == pytest.approx(100)
+    assert known <= set(WHAT)
 
 
 def test_a_stage_is_told_at_its_ends_and_now_and_then():

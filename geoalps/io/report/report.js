@@ -89,7 +89,7 @@
   const notice = (warn, head, text) => $("notices").append(make("p", { class: warn ? "notice warn" : "notice" }, head ? make("b", {}, `${head} `) : null, text));
   const damaged = Object.entries(run.damaged_tiles || {});
   const drift = run.drift || {};
-  if (drift.unseen > 0.02 || drift.unusual > 0.08) {
+  if (drift.unseen > 0.02 || drift.unusual > 0.2) {
     notice(true, "This scene differs from what the classes were learnt on.", `${percent(drift.unseen)} of the objects are farther from every class than any object before, ${percent(drift.unusual)} are unusual for their class (1 % is usual).`);
   }
   content.notes.forEach((text) => notice(true, "", text));
