@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from geoalps.io.report.facts import seams_show
 from geoalps.io.style import ClassRow
 
 COVERED = 0.05
@@ -34,9 +35,6 @@ FLAT_DECIBEL = 0.5
 """Decibel, likewise: less than the noise of any radar."""
 DARK = 0.25
 """Share of the usual 300 objects a megapixel, below which a stretch over a dtype's whole range is the likely cause."""
-SEAMS = 1.5
-"""Seam index from which lines are seen in the map, and by how much it exceeds that of the best of a dozen sets of lines
-that are no tile lines. A single tile line lies along a wall or a road often enough."""
 
 
 def advice(run: Mapping[str, Any], classes: Sequence[ClassRow], place: bool = True) -> tuple[str, ...]:
@@ -172,12 +170,12 @@ def _classes(run: Mapping[str, Any], classes: Sequence[ClassRow]) -> Iterator[st
 def _seams(run: Mapping[str, Any]) -> Iterator[str]:
     """Borders of objects that follow tile lines more often than by chance."""
     found, grid = run["seam_index"], run["options"]["grid"]
-    index, chance = found.get("index"), found.get("by_chance") or 1.0
-    if index is None or found["lines"] < 2 or index <= SEAMS * max(chance, 1.0):
+    if not seams_show(found):
         return
+    chance = found.get("by_chance") or 1.0
     yield (
-        f"seam index {index:.2f} ({chance:.2f} is by chance): borders follow the lines of tiles of {grid['size']} "
-        f"pixels with a margin of {grid['margin']}; try {_wider(grid['size'], grid['margin'])}"
+        f"seam index {found['index']:.2f} ({chance:.2f} is by chance): borders follow the lines of tiles of "
+        f"{grid['size']} pixels with a margin of {grid['margin']}; try {_wider(grid['size'], grid['margin'])}"
     )
 
 

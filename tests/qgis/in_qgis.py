@@ -138,9 +138,20 @@ def table_layer(processing, folder):
         row = QgsFeature(rows.fields())
         row.setAttributes([number, name, "#0000ff" if number == 2 else None])
         rows.dataProvider().addFeature(row)
-    result = run(processing, "relabel", PRODUCT=folder, TABLE=rows)
     held.ended.emit()
-    return {"detached": detached, "result": result, "after": shown(product), "kept": len(module._kept)}
+    wrong = QgsVectorLayer("None?field=kind:integer", "no classes", "memory")
+    row = QgsFeature(wrong.fields())
+    row.setAttributes([1])
+    wrong.dataProvider().addFeature(row)
+    refused = {"said": run(processing, "relabel", PRODUCT=folder, TABLE=wrong), "kept": len(module._kept)}
+    result = run(processing, "relabel", PRODUCT=folder, TABLE=rows)
+    return {
+        "refused": refused,
+        "detached": detached,
+        "result": result,
+        "after": shown(product),
+        "kept": len(module._kept),
+    }
 
 
 def parameters(_processing):

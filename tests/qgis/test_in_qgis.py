@@ -136,6 +136,8 @@ def test_layers_are_loaded_in_colour_and_follow_a_relabelling(session):
 
 def test_layers_that_left_their_files_come_back(qgis, product):
     found = qgis.inside("table_layer", product)
+    assert "no classes: " in found["refused"]["said"]
+    assert found["refused"]["kept"] == 0
     assert found["detached"]["count"] == 0
     assert [name for name, _ in found["detached"]["look"]] == CLASSES
     assert isinstance(found["result"], dict), found["result"]
