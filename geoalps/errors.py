@@ -32,6 +32,9 @@ class SceneError(GeoalpsError, OSError):
 class OptionError(GeoalpsError, ValueError):
     """An option or argument lies outside of what is allowed."""
 
+    most: int | None = None
+    """The largest number that is, where a number was too large for what the scene holds."""
+
 
 class PluginError(GeoalpsError, TypeError):
     """A segmenter or encoder is unknown, cannot be loaded, or breaks its protocol."""

@@ -25,6 +25,7 @@ from geoalps.labeling.advice import advice
 from geoalps.labeling.class_model import ClassModel
 from geoalps.labeling.scenes import as_model, bands_of, segment_scenes, tile_label_scenes
 from geoalps.labeling.segmentation import naming_tiles
+from geoalps.labeling.stages import NumberOfClasses
 from geoalps.plugins import load_encoder
 from geoalps.progress import progress_for
 from geoalps.protocols import Encoder
@@ -99,7 +100,10 @@ def refuse_file_name(output: Path | None) -> None:
 
 
 def run_tile_label(talk: Console, names: tuple[str, ...], output: Path | None, given: dict[str, Any]) -> None:
-    """Scenes to products, and where they are."""
+    """Scenes to products, and where they are.
+
+    Where nobody asked for a number of classes, fewer than usual will do for scenes in which fewer objects differ.
+    """
     paths = scene_paths(names)
     refuse_file_name(output)
     model = as_model(given["class_model"])
@@ -107,11 +111,22 @@ def run_tile_label(talk: Console, names: tuple[str, ...], output: Path | None, g
     alone = paths == list(names) and len(paths) == 1
     announce(talk, given["segmenter"])
     with progress_for(talk) as progress:
-        products = tile_label_scenes(
-            scenes, [output] if alone and output else output, given["classes"], class_model=model, adapt=given["adapt"],
-            normalisation=given["normalisation"], seed=given["seed"], min_area=given["min_area"],
-            simplify=given["simplify"], progress=progress, **segmentation(scenes, model, given),
-        )  # fmt: skip
+
+        def made(n_classes: NumberOfClasses) -> list[Product]:
+            """The products, in so many classes."""
+            return tile_label_scenes(
+                scenes, [output] if alone and output else output, n_classes, class_model=model, adapt=given["adapt"],
+                normalisation=given["normalisation"], seed=given["seed"], min_area=given["min_area"],
+                simplify=given["simplify"], progress=progress, **segmentation(scenes, model, given),
+            )  # fmt: skip
+
+        try:
+            products = made(given["classes"])
+        except OptionError as error:
+            if error.most is None or not given["fewer"]:
+                raise
+            progress.tell(f"no more than {error.most} objects differ: {error.most} classes, not {given['classes']}")
+            products = made(error.most)
     for product in products:
         if given["clean"]:
             shutil.rmtree(product.path / "work")

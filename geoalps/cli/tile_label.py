@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from geoalps.cli import options as opt
 
@@ -68,4 +69,5 @@ def command(ctx: click.Context, /, scenes: tuple[str, ...], output: Path | None,
         return
     from geoalps.cli.run import run_tile_label
 
+    given["fewer"] = ctx.get_parameter_source("classes") is ParameterSource.DEFAULT
     run_tile_label(opt.console(ctx), scenes, output, given)

@@ -54,9 +54,11 @@ class OnlineKMeans:
         x = sample.astype(np.float64)[np.lexsort(sample.T)]
         distinct = len(np.unique(x, axis=0))
         if distinct < k:
-            raise OptionError(
+            error = OptionError(
                 f"{k} classes were asked for, and no more than {distinct} objects differ; use -k {distinct} or fewer"
             )
+            error.most = distinct
+            raise error
         tried = [_refined(x, _plus_plus(x, k, np.random.default_rng([seed, start])), rounds) for start in range(starts)]
         return cls(min(tried, key=lambda result: result[0])[1], np.zeros(k))
 

@@ -142,12 +142,24 @@ def _signal_group(group: int, number: int) -> bool:
     return True
 
 
+IN_DIALOG = {
+    "--overwrite": "Replace what is there",
+    "--class-model": "Classes of another product",
+    "--tile-size": "Tile size",
+    "--nodata": "No-data value",
+    "--bands": "Bands",
+}
+"""Options that geoalps advises, and what they are called in QGIS."""
+
+
 def failure(finished: Finished) -> str:
-    """What went wrong, in the one line that geoalps says it in."""
+    """What went wrong, in the one line that geoalps says it in, and what its options are called here."""
     said = [line.strip() for line in finished.err if line.strip()]
     errors = [line for line in said if line.startswith("Error: ")]
     if errors:
-        return errors[-1][len("Error: ") :]
+        text = errors[-1][len("Error: ") :]
+        called = [f"{option} is called {name}" for option, name in IN_DIALOG.items() if option in text]
+        return f"{text} (here {', '.join(called)})" if called else text
     last = f": {said[-1]}" if said else ""
     if finished.code < 0 or finished.code in (137, 139, 143):
         number = -finished.code if finished.code < 0 else finished.code - 128

@@ -1,6 +1,8 @@
 """Where users stumbled: what they did, and what they are told now."""
 
+import numpy as np
 import pytest
+import rasterio
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +77,19 @@ def test_what_is_not_finished_is_known(geoalps, folder):
     done = run(geoalps, folder, "info begun")
     assert done.code == 0
     assert "not finished; the command that began it goes on" in done.out
+
+
+def test_a_scene_of_few_objects_needs_no_number(geoalps, folder, tmp_path):
+    place = {"crs": "EPSG:32632", "transform": rasterio.Affine(0.3, 0, 500000, 0, -0.3, 5200000)}
+    shape = {"driver": "GTiff", "count": 3, "height": 60, "width": 60, "dtype": "uint8"}
+    with rasterio.open(tmp_path / "tiny.tif", "w", **shape, **place) as file:
+        file.write(np.repeat(np.where(np.arange(60) < 30, 40, 200)[None, None], 3, 0).repeat(60, 1).astype(np.uint8))
+    done = run(geoalps, tmp_path, "tile-label tiny.tif")
+    assert done.code == 0
+    assert "objects differ: 2 classes, not 16" in done.err
+    asked = run(geoalps, tmp_path, "tile-label tiny.tif -k 16 --overwrite")
+    assert asked.code == 1
+    assert "16 classes were asked for, and no more than 2 objects differ; use -k 2 or fewer" in asked.err
 
 
 @pytest.mark.parametrize("name", ["out.gpkg", "out.tif"])

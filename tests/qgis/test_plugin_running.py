@@ -107,6 +107,7 @@ def test_a_listener_that_fails_leaves_no_process():
     [
         (1, ("segmenter: regions", "Error: no such file; give another"), "no such file; give another"),
         (2, ("Usage: geoalps", "", "Error: Invalid value"), "Invalid value"),
+        (1, ("Error: use --overwrite",), "use --overwrite (here --overwrite is called Replace what is there)"),
         (1, ("Traceback", "ValueError: odd"), "geoalps ended with exit code 1: ValueError: odd"),
         (3, (), "geoalps ended with exit code 3"),
     ],
