@@ -178,7 +178,7 @@ def test_what_is_said(geoalps, tmp_path):
     assert len(warned) == 1
     assert warned[0].startswith(f"Warning: {scene.path} has no CRS: areas are in pixels")
     assert "segmenter: regions" in done.err
-    assert f"open {out / 'labels.gpkg'} in QGIS" in done.err
+    assert f"open {out / 'report.html'} in a browser, and {out / 'labels.gpkg'} in QGIS" in done.err
     _, ids = pixels_of(out)
     layer = pyogrio.read_dataframe(out / "labels.gpkg", layer="objects")
     assert (layer.area_m2 == np.bincount(ids.ravel())[layer.object_id]).all()
