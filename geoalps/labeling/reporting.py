@@ -86,6 +86,8 @@ def not_for_its_page(folder: Path) -> Iterator[None]:
     """Let a product that took hours not fail for its page: what goes wrong with that is a warning."""
     try:
         yield
+    except StoreError:  # a tile is damaged, and the page is only the first to see it
+        raise
     except Exception as error:  # noqa: BLE001 - whatever it is, the product is whole without
         warnings.warn(
             f"the report could not be made ({type(error).__name__}: {error}); the product is whole without it, and "

@@ -365,7 +365,7 @@ def test_stages_apart(geoalps, scene, product, tmp_path):
 def test_info_of_a_damaged_product(geoalps, product, tmp_path):
     out = shutil.copytree(product, tmp_path / "out")
     (out / "labels.gpkg").unlink()
-    one_line(geoalps("info", out), "is not a product", "labels.gpkg")
+    one_line(geoalps("info", out), "is not whole (no labels.gpkg)", "--overwrite")
     (out / "labels.gpkg").write_text("nothing\n")
     one_line(geoalps("info", out), "labels.gpkg")
     (out / "run.json").write_text("{")
