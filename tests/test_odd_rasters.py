@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-from processes import Shell
 from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 from scenes import Made, check_product
@@ -85,14 +84,6 @@ REFUSED = {
 }
 """What becomes none, and how the one line begins."""
 TOO_SMALL = [name for name, options in PRODUCTS.items() if options == ONE]
-
-
-@pytest.fixture(scope="module")
-def geoalps():
-    """Runs the command in a process of its own."""
-    shell = Shell()
-    yield shell
-    shell.close()
 
 
 def tile_label(geoalps, path, out, *options):

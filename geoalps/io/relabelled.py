@@ -95,6 +95,7 @@ def _geometry_must_stay(name: str) -> Callable[..., None]:
     """A function that the triggers name, and that nothing here may come to call."""
 
     def refuse(*_: object) -> None:
+        """Raise whatever it is called with."""
         raise ProductError(f"{name} was called: a geometry would have changed")
 
     return refuse

@@ -1,16 +1,7 @@
 """What the tests of the command line share."""
 
 import pytest
-from processes import Shell
 from scenes import TILED, plain
-
-
-@pytest.fixture(scope="session")
-def geoalps():
-    """Runs the command in a process of its own."""
-    shell = Shell()
-    yield shell
-    shell.close()
 
 
 @pytest.fixture(scope="session")

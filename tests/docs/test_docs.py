@@ -14,7 +14,6 @@ import click
 import pytest
 import yaml
 from pages import DOCS, ROOT, geoalps_in, pages
-from processes import Shell
 
 import geoalps as ga
 from geoalps.cli import main
@@ -44,13 +43,6 @@ LARGEST = 768
 """Pixels of a side that ``sample`` makes here, whatever the page says."""
 RUN = [page.name for page in PAGES if any(block.is_run for block in page.blocks)]
 RUN = [name for name in RUN if name not in RUN_ELSEWHERE | NOT_RUN]
-
-
-@pytest.fixture(scope="session")
-def geoalps():
-    shell = Shell()
-    yield shell
-    shell.close()
 
 
 @pytest.fixture(scope="session")
