@@ -29,7 +29,7 @@ from geoalps.errors import StoreError
 from geoalps.grid import Tile, TileGrid
 from geoalps.segments import Segments
 
-FORMAT = 4
+FORMAT = 5
 """Raised when the files' layout changes; part of every fingerprint."""
 ADAPTED, WHERE = "segmenter.json", "scene.json"
 WHOLE, DAMAGED = ".parquet", ".damaged.parquet"

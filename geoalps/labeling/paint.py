@@ -8,7 +8,7 @@ from the same pixels as in the neighbouring core; the frame is then cut off and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,11 +33,8 @@ class Shapes:
     """(n,) the object each is a shape of."""
     ranks: NDArray[np.uint32]
     """(n,) painting order, low first."""
-
-    def larger_than(self, areas: NDArray[np.int64], pixels: int) -> Shapes:
-        """Shapes of objects with at least so many pixels; ``areas`` is indexed by object id."""
-        kept = np.flatnonzero(areas[self.ids] >= pixels)
-        return Shapes(self.segments.take(kept), self.ids[kept], self.ranks[kept])
+    over: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    """(m, 2) pairs of shapes: where both lie, the first is painted over the second, whatever their ranks."""
 
     @classmethod
     def join(cls, parts: Sequence[Shapes]) -> Shapes:
@@ -68,11 +65,16 @@ def paint(shapes: Shapes, window: Window, valid: NDArray[np.bool_], fill: bool, 
     segments = shapes.segments.take(order).shift(-window.row0, -window.col0).clip(Window(0, 0, *window.shape))
     index, pixel = segments.pixels(window.width)
     out = np.zeros(window.area, np.uint32)
-    out[pixel] = shapes.ids[order][index]  # the last of equal indices stands: smaller objects lie on top
-    ids = np.where(valid, out.reshape(window.shape), np.uint32(0))
+    ids, place, begin = shapes.ids[order], np.argsort(order), np.searchsorted(index, np.arange(len(order) + 1))
+    out[pixel] = ids[index]  # the last of equal indices stands: smaller objects lie on top
+    for upper, lower in place[shapes.over]:
+        above, below = pixel[begin[upper] : begin[upper + 1]], pixel[begin[lower] : begin[lower + 1]]
+        both = np.intersect1d(above, below, assume_unique=True)
+        out[both[out[both] == ids[lower]]] = ids[upper]
+    painted = np.where(valid, out.reshape(window.shape), np.uint32(0))
     if fill:
-        ids = fill_nearest(ids, valid)
-    return drop_slivers(ids, sliver) if sliver > 1 else ids
+        painted = fill_nearest(painted, valid)
+    return drop_slivers(painted, sliver) if sliver > 1 else painted
 
 
 def fill_nearest(ids: NDArray[np.uint32], valid: NDArray[np.bool_]) -> NDArray[np.uint32]:

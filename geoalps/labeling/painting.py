@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,8 @@ class Canvas:
     """Of the tile and its neighbours: the object that every segment is a shape of; 0 = not painted."""
     ranks: tuple[NDArray[np.uint32], ...]
     """The same of the painting order."""
+    over: NDArray[np.int64]
+    """(m, 2) pairs of these segments, counted through: where both lie, the first is painted over the second."""
 
     @property
     def name(self) -> str:
@@ -132,10 +134,13 @@ class Painter:
         """Every core, in row-major order."""
         grid, ranks = self.store.grid, objects.ranks
         for tile in grid:
-            ids = [objects.of_tile(grid.number(near)) for near in (tile, *grid.neighbours(tile))]
-            if not self.partition:
+            near = np.array([grid.number(other) for other in (tile, *grid.neighbours(tile))])
+            ids = [objects.of_tile(number) for number in near]
+            over = objects.over_in(near)
+            if not self.partition:  # a mask may lie on another by right, also where a window ends
                 ids = [np.where(objects.areas[those] >= self.sliver, those, np.uint32(0)) for those in ids]
-            yield Canvas(tile, tuple(ids), tuple(ranks[those] for those in ids))
+                over = over[:0]
+            yield Canvas(tile, tuple(ids), tuple(ranks[those] for those in ids), over)
 
     def __call__(self, canvas: Canvas) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[Any], NDArray[Any]]:
         """(h, w) ids of a core; and of the ids there are, ascending: themselves, their pixels, their square metres."""
@@ -153,7 +158,9 @@ class Painter:
         if not valid.any():
             return np.zeros(tile.core.shape, np.uint32)
         near = (tile, *grid.neighbours(tile))
-        shapes = Shapes.join([self._shapes(*each) for each in zip(near, canvas.ids, canvas.ranks, strict=True)])
+        parts = [self._shapes(*each) for each in zip(near, canvas.ids, canvas.ranks, strict=True)]
+        place = np.cumsum(np.concatenate(canvas.ids) > 0) - 1  # of the segments that are painted
+        shapes = replace(Shapes.join(parts), over=place[canvas.over])
         ids = paint(shapes, window, valid, fill=self.partition, sliver=self.sliver if self.partition else 0)
         return ids[tile.core.slices(window)]
 

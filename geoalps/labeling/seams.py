@@ -1,22 +1,27 @@
 """Seams: which segments of neighbouring tiles are one object, and whose shape it takes.
 
 Ownership is of objects, not of pixels, so that no object is cut by a ruler. Two tiles see a common *band* (the
-overlap of their windows). Segments of the two match when they agree there, IoU > 0.6, and when each is cut where the
+overlap of their windows). Segments of the two match when they agree there, IoU > 0.7, and when each is cut where the
 other runs on: what ends inside its window is not one with what goes on beyond it. Matched segments are one object:
 
-* an object that some tile saw whole takes that tile's shape; a tile whose core holds the centre goes first;
+* an object that some tile saw whole takes that tile's shape, unless the pieces that others saw are larger: a whole is
+  no smaller than its parts; a tile whose core holds the centre goes first;
 * an object that every tile saw cut is the union of its pieces, painted below what some tile saw whole;
 * a whole segment that nobody matched is an object of the tile whose core holds its centre, and dropped by any other;
-* a cut segment that nobody matched lies under everything else, united with the unmatched cut segments of other tiles
-  that it overlaps: nobody knows where such ground ends, and the one certain thing is that it does not end at a window.
+* a cut segment that nobody matched is united with the unmatched cut segments of other tiles that it overlaps, and then
+  joins the object in pieces that it overlaps most, or lies under everything else: nobody knows where such ground ends,
+  and the one certain thing is that it does not end at a window.
+
+For the same reason a piece gives way to another tile's, whatever their sizes, on the ground where it ends at its window
+and the other does not.
 
 Matching is symmetric and the groups are connected components, so nothing depends on the order of tiles.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +31,7 @@ from scipy.sparse.csgraph import connected_components
 
 from geoalps.grid import Tile, TileGrid, Window
 from geoalps.io.store import appearing
-from geoalps.segments import Segments
+from geoalps.segments import Segments, ranges
 
 NORTH, SOUTH, WEST, EAST = np.uint8(1), np.uint8(2), np.uint8(4), np.uint8(8)
 LOST, PIECES, WHOLE = np.uint8(0), np.uint8(1), np.uint8(2)
@@ -77,7 +82,12 @@ class Matches:
     common: NDArray[np.int32]
     """(m,) pixels both cover."""
     agree: NDArray[np.bool_]
-    """(m,) True where they agree; else both are cut where the tiles meet and share most of the smaller one's band."""
+    """(m,) True where they agree."""
+    ground: NDArray[np.bool_]
+    """(m,) True where both are cut where the tiles meet and share most of the smaller one's band."""
+    ends: NDArray[np.int32]
+    """(m,) of the pixels both cover, those on the end of the second tile's window less those on that of the first's:
+    above 0, it is the second that ends there at its window."""
 
 
 def forward_neighbours(grid: TileGrid, tile: Tile) -> list[Tile]:
@@ -97,9 +107,26 @@ def match(tile: Tile, segments: Segments, other: Tile, others: Segments, scene: 
     runs_on = segments.areas > one.areas, others.areas > two.areas
     agree = (common > AGREEMENT * union) & (cut[1][second] | ~runs_on[0][first]) & (cut[0][first] | ~runs_on[1][second])
     ground = cut[0][first] & cut[1][second] & (common > OVERLAP * np.minimum(one.areas[first], two.areas[second]))
-    keep = agree | ground
-    narrow = [values[keep].astype(np.int32) for values in (first, second, common)]
-    return Matches(narrow[0], narrow[1], narrow[2], agree[keep])
+    key, ends = first * len(two) + second, np.zeros(len(first), np.int64)
+    for side, sign in ((facing[1], 1), (facing[0], -1)):
+        for line in _lines(Window(0, 0, *band.shape), side):
+            a, b, count = overlaps(one.clip(line), two.clip(line), band)
+            ends[np.searchsorted(key, a * len(two) + b)] += sign * count
+    keep = agree | ground | (ends != 0)
+    narrow = [values[keep].astype(np.int32) for values in (first, second, common, ends)]
+    return Matches(narrow[0], narrow[1], narrow[2], agree[keep], ground[keep], narrow[3])
+
+
+def _lines(frame: Window, sides: np.uint8) -> Iterator[Window]:
+    """The outermost rows and columns of a frame on some of its sides."""
+    row0, col0, row1, col1 = frame.row0, frame.col0, frame.row1, frame.col1
+    lines = {
+        NORTH: Window(row0, col0, row0 + 1, col1),
+        SOUTH: Window(row1 - 1, col0, row1, col1),
+        WEST: Window(row0, col0, row1, col0 + 1),
+        EAST: Window(row0, col1 - 1, row1, col1),
+    }
+    return (line for side, line in lines.items() if sides & side)
 
 
 def overlaps(
@@ -144,6 +171,9 @@ class Objects:
     """(objects + 1,) how sure the shape is: LOST, PIECES or WHOLE; what is surer is painted over what is not."""
     scores: NDArray[np.float32]
     """(objects + 1,) area-weighted mean of the segments' scores."""
+    over: NDArray[np.int64]
+    """(n, 2) pairs of segments, sorted, of which the first lies on top of the second although its object's rank is
+    lower; only with segmenters that cover everything."""
 
     def __len__(self) -> int:
         return len(self.areas) - 1
@@ -162,6 +192,17 @@ class Objects:
     def of_tile(self, number: int) -> NDArray[np.uint32]:
         """(n,) object ids of the segments of the tile with this row-major number."""
         return self.of_segment[self.offsets[number] : self.offsets[number + 1]]
+
+    def over_in(self, tiles: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(m, 2) the pairs of ``over`` among the segments of some tiles, which are counted through in their order."""
+        begin, end = self.offsets[tiles], self.offsets[tiles + 1]
+        first, last = (np.searchsorted(self.over[:, 0], edge) for edge in (begin, end))
+        pairs = self.over[ranges(first, last - first)]
+        tile = np.searchsorted(self.offsets, pairs, "right") - 1
+        base = np.full(len(self.offsets) - 1, -1)
+        base[tiles] = np.cumsum(end - begin) - (end - begin)
+        kept = (base[tile] >= 0).all(1)
+        return np.asarray((base[tile] + pairs - self.offsets[tile])[kept])
 
     @property
     def ranks(self) -> NDArray[np.uint32]:
@@ -188,20 +229,68 @@ def stitch(sights: list[Sight], matches: Iterable[tuple[int, int, Matches]]) -> 
     scores = np.concatenate([sight.scores for sight in sights])
     cuts = np.concatenate([sight.cuts for sight in sights])
     centred = np.concatenate([sight.centred for sight in sights])
-    pairs = [np.stack([offsets[a] + m.first, offsets[b] + m.second, m.common, m.agree]) for a, b, m in matches]
-    first, second, common, agree = np.concatenate([np.zeros((4, 0), np.int64), *pairs], 1)
-    whole, strong = cuts == 0, agree > 0
-    group = _components(first[strong], second[strong], count)
+    pairs = [
+        np.stack([offsets[a] + m.first, offsets[b] + m.second, m.common, m.agree, m.ground, m.ends])
+        for a, b, m in matches
+    ]
+    first, second, common, agree, ground, ends = np.concatenate([np.zeros((6, 0), np.int64), *pairs], 1)
+    whole, used = cuts == 0, agree > 0
+    group = _components(first[used], second[used], count)
     alone = (np.bincount(group, minlength=count) == 1)[group]
     lost = alone & ~whole  # cut by their window, and nobody agrees
-    used = strong | (lost[first] & lost[second])
-    first, second, common = first[used], second[used], common[used]
-    group = _components(first, second, count)
-    seen_whole = np.bincount(group[whole], minlength=count) > 0
-    painted = np.where(seen_whole[group], _representatives(group, whole, centred, areas), True)
+    used |= (ground > 0) & lost[first] & lost[second]
+    group = _components(first[used], second[used], count)
+    best = _representatives(group, whole, centred, areas)
+    union = _unions(group, areas, first[used], common[used])[group[best]]
+    seen_whole = np.zeros(count, bool)
+    seen_whole[group[best]] = whole[best] & (areas[best] >= AGREEMENT * union)
+    # what is lost joins an object that every tile saw cut, if one of its pieces is the same ground
+    mine, other = np.where(lost[first], [first, second], [second, first])
+    meets = (ground > 0) & (lost[first] != lost[second]) & ~seen_whole[group[other]]
+    joined = _joined(group, mine[meets], other[meets], common[meets])
+    used |= meets & (joined[first] == joined[second])
+    lost &= joined == group
+    group = joined
+    painted = np.where(seen_whole[group], best, True)
     painted &= ~(alone & whole & ~centred)
     layers = np.where(lost, LOST, np.where(seen_whole[group], WHOLE, PIECES))
-    return _number(offsets, group, painted, areas, scores, layers, (first, common))
+    objects = _number(offsets, group, painted, areas, scores, layers, (first[used], common[used]))
+    return replace(objects, over=_over(objects, first, second, ends))
+
+
+def _over(
+    objects: Objects, first: NDArray[np.int64], second: NDArray[np.int64], ends: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """(n, 2) sorted pairs of pieces, the upper one first, where the objects' ranks say otherwise."""
+    pairs = np.where(ends > 0, [first, second], [second, first]).T
+    upper, lower = objects.of_segment[pairs].T
+    # what a tile saw whole has no border where a window ends
+    cut = (np.minimum(upper, lower) > 0) & (np.maximum(objects.layers[upper], objects.layers[lower]) < WHOLE)
+    pairs = pairs[(ends != 0) & cut & (objects.ranks[upper] < objects.ranks[lower])]
+    return np.asarray(pairs[np.lexsort(pairs.T[::-1])])
+
+
+def _joined(
+    group: NDArray[np.int32], lost: NDArray[np.int64], other: NDArray[np.int64], common: NDArray[np.int64]
+) -> NDArray[np.int32]:
+    """(count,) the group of every segment, once every lost group is part of the one it shares most pixels with."""
+    (small, large), where = np.unique(np.stack([group[lost], group[other]]), axis=1, return_inverse=True)
+    shared = np.bincount(where.ravel(), common, len(small))
+    order = np.lexsort((-shared, small))
+    _, most = np.unique(small[order], return_index=True)
+    heir = np.arange(len(group), dtype=np.int32)
+    heir[small[order][most]] = large[order][most]
+    return heir[group]
+
+
+def _unions(
+    group: NDArray[np.int32], areas: NDArray[np.int32], first: NDArray[np.int64], common: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """(count,) pixels of every group's union: what two have in common counts once; exact for two pieces."""
+    largest = np.zeros(len(group))
+    np.maximum.at(largest, group, areas)
+    union = np.bincount(group, areas, len(group)) - np.bincount(group[first], common, len(group))
+    return np.asarray(np.maximum(union, largest))
 
 
 def _components(first: NDArray[np.int64], second: NDArray[np.int64], count: int) -> NDArray[np.int32]:
@@ -249,4 +338,5 @@ def _number(
     layer[of_segment[painted]] = layers[painted]
     total = np.where(np.bincount(of_segment[painted], minlength=count) > 1, np.maximum(union, largest), total)
     total[0], mean[0] = 0, 0
-    return Objects(offsets, of_segment, areas, total.astype(np.int64), layer, mean.astype(np.float32))
+    over = np.zeros((0, 2), np.int64)
+    return Objects(offsets, of_segment, areas, total.astype(np.int64), layer, mean.astype(np.float32), over)

@@ -1,5 +1,7 @@
 """Painting against painting pixel by pixel, and cores against the whole."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +29,20 @@ def test_like_painting_mask_after_mask(seed):
     want[~valid] = 0
     found = paint(shapes_of(masks, ranks), Window(0, 0, 12, 15), valid, fill=False, sliver=0)
     assert (found == want).all()
+
+
+@given(st.integers(0, 2**32))
+def test_some_lie_over_others_whatever_their_ranks(seed):
+    rng = np.random.default_rng(seed)
+    masks, ranks = rng.random((6, 12, 15)) < 0.4, rng.permutation(6)
+    over = rng.permuted(np.tile(np.arange(6), (5, 1)), axis=1)[:, :2]
+    want = np.zeros((12, 15), int)
+    for i in np.argsort(ranks):
+        want[masks[i]] = i + 1
+    for upper, lower in over:
+        want[masks[upper] & masks[lower] & (want == lower + 1)] = upper + 1
+    shapes = replace(shapes_of(masks, ranks), over=over)
+    assert (paint(shapes, Window(0, 0, 12, 15), np.ones((12, 15), bool), fill=False, sliver=0) == want).all()
 
 
 @given(st.integers(0, 2**32), st.integers(5, 40))

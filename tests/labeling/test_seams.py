@@ -1,11 +1,14 @@
 """Seams: made situations decided one by one, and laws over random scenes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from geoalps.grid import TileGrid, Window
+from geoalps.labeling.paint import Shapes, paint
 from geoalps.labeling.seams import LOST, PIECES, WHOLE, Objects, Sight, forward_neighbours, match, overlaps, stitch
 from geoalps.segments import Segments
 
@@ -121,6 +124,69 @@ def test_an_object_across_the_corner_of_four_tiles():
     assert np.count_nonzero(huge.of_segment) == 4
 
 
+def test_a_whole_is_no_smaller_than_its_parts():
+    # the lower right tile alone sees the strip end, a few pixels before its window does
+    shape, grid = (128, 128), TileGrid((128, 128), size=64, margin=16)
+    strip, end = rectangle(shape, 50, 0, 78, 90), rectangle(shape, 50, 52, 78, 90)
+    segments = seen(grid, [strip])
+    segments[3] = Segments.from_masks([end[grid[1, 1].window.slices()]])
+    objects = stitched(grid, segments)
+    assert len(objects) == 1
+    assert objects.layers[1] == PIECES
+    assert (objects.of_segment == 1).all()
+
+
+def test_a_cut_segment_unmatched_joins_the_pieces_it_overlaps_most():
+    shape = (64, 192)
+    grid = TileGrid(shape, size=64, margin=16)
+    field, road = rectangle(shape, 0, 0, 48, 192), rectangle(shape, 48, 0, 64, 192)
+    segments = seen(grid, [field, road])
+    segments[0] = Segments.from_masks([rectangle(shape, 0, 30, 30, 80)[grid[0, 0].window.slices()]])
+    objects = stitched(grid, segments)
+    assert objects.of_tile(0).tolist() == [1]
+    assert objects.of_tile(1).tolist() == objects.of_tile(2).tolist() == [1, 2]
+    assert objects.areas[1] == 48 * 144 + 30 * 18
+
+
+def painted(grid, segments, objects):
+    """The object ids of the whole scene."""
+    parts = [part.shift(tile.window.row0, tile.window.col0) for tile, part in zip(grid, segments, strict=True)]
+    shapes = Shapes.join(
+        [Shapes(part, objects.of_tile(i), objects.ranks[objects.of_tile(i)]) for i, part in enumerate(parts)]
+    )
+    valid = np.ones(grid.shape, bool)
+    return paint(replace(shapes, over=objects.over), grid.scene, valid, fill=False, sliver=0)
+
+
+def test_a_piece_gives_way_where_it_ends_at_its_window_and_another_does_not():
+    # the tiles of the middle see a field end at column 124; those on the right see one field in all their window
+    shape = (128, 192)
+    grid = TileGrid(shape, size=64, margin=16)
+    segments = seen(grid, [rectangle(shape, 0, 0, 128, 124), rectangle(shape, 0, 124, 128, 192)])
+    for row in (0, 1):
+        window = grid[row, 2].window
+        segments[grid.number(grid[row, 2])] = Segments.from_masks([np.ones(window.shape, bool)])
+    objects = stitched(grid, segments)
+    ids = painted(grid, segments, objects)
+    assert (ids == ids[:1]).all()
+    assert np.flatnonzero(np.diff(ids[0].astype(int))).tolist() == [123]
+
+
+@given(st.integers(0, 2**32))
+def test_pairs_of_some_tiles(seed):
+    rng = np.random.default_rng(seed)
+    offsets = np.concatenate([[0], np.cumsum(rng.integers(0, 5, 6))])
+    count = int(offsets[-1])
+    over = rng.integers(0, max(count, 1), (30 if count else 0, 2))
+    over = over[np.lexsort(over.T[::-1])]
+    none = np.zeros(0)
+    objects = Objects(offsets, none.astype(np.uint32), none.astype(int), none.astype(int), none, none, over)
+    tiles = rng.permutation(6)[: rng.integers(1, 7)]
+    numbers = np.concatenate([np.arange(offsets[i], offsets[i + 1]) for i in tiles]).tolist()
+    want = [(numbers.index(a), numbers.index(b)) for a, b in over if a in numbers and b in numbers]
+    assert sorted(map(tuple, objects.over_in(tiles).tolist())) == sorted(want)
+
+
 @st.composite
 def scenes(draw):
     """A label map of Voronoi cells and a grid over it."""
@@ -138,14 +204,14 @@ def test_exact_views_of_a_partition_give_back_its_objects(scene):
     labels, grid = scene
     segments = seen(grid, [labels == i for i in range(1, labels.max() + 1)])
     objects = stitched(grid, segments)
-    painted = np.zeros(labels.shape, int)
+    ids_of = np.zeros(labels.shape, int)
     for number, (tile, part) in enumerate(zip(grid, segments, strict=True)):
         index, pixel = part.shift(tile.window.row0, tile.window.col0).pixels(labels.shape[1])
         ids = objects.of_tile(number)[index]
-        assert ((painted.ravel()[pixel] == 0) | (ids == 0) | (painted.ravel()[pixel] == ids)).all()
-        painted.ravel()[pixel[ids > 0]] = ids[ids > 0]
-    pairs = np.unique(np.stack([labels.ravel(), painted.ravel()]), axis=1)
-    assert (painted > 0).all()
+        assert ((ids_of.ravel()[pixel] == 0) | (ids == 0) | (ids_of.ravel()[pixel] == ids)).all()
+        ids_of.ravel()[pixel[ids > 0]] = ids[ids > 0]
+    pairs = np.unique(np.stack([labels.ravel(), ids_of.ravel()]), axis=1)
+    assert (ids_of > 0).all()
     # one object a cell: two cells are never one object; a thin cell may fall apart only where its pieces do not touch
     assert len(np.unique(pairs[1])) == pairs.shape[1]
 
@@ -160,6 +226,7 @@ def test_nothing_depends_on_the_order_of_the_matches(scene, random):
     assert (one.of_segment == other.of_segment).all()
     assert (one.areas == other.areas).all()
     assert (one.ranks == other.ranks).all()
+    assert (one.over == other.over).all()
 
 
 @given(st.integers(0, 2**32))
@@ -183,6 +250,12 @@ def test_saved_and_read_again(tmp_path):
 def test_small_objects_lie_on_top_and_cut_ones_below():
     areas, layers = np.array([0, 5, 50, 500, 70]), np.array([LOST, WHOLE, WHOLE, LOST, PIECES])
     objects = Objects(
-        np.array([0, 0]), np.zeros(0, np.uint32), np.zeros(0, np.int64), areas, layers, np.zeros(5, np.float32)
+        np.array([0, 0]),
+        np.zeros(0, np.uint32),
+        np.zeros(0, np.int64),
+        areas,
+        layers,
+        np.zeros(5, np.float32),
+        np.zeros((0, 2), np.int64),
     )
     assert [i for i in np.argsort(objects.ranks) if i] == [3, 4, 2, 1]
