@@ -14,6 +14,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -70,30 +71,57 @@ def object_rows(data: Path, oracles: Path, work: Path) -> list[str]:
     return rows
 
 
-def seam_rows(data: Path, oracles: Path, work: Path, made: Path | None) -> list[str]:
-    """Seam index, its lower bound, and cut objects, for objects.tif and labels.tif at the two small tilings."""
-    rows = []
+@dataclass(frozen=True)
+class Lines:
+    """What seam_index.py says of borders on lines."""
+
+    text: str
+    """Index, interval, chance."""
+    cut: str
+    """Cut objects, and as many as are expected."""
+    seam: bool
+    """Whether there are more borders or cut objects than by chance."""
+
+    @classmethod
+    def judged(cls, oracles: Path, raster: Path, size: int, origin: int, scene: Path) -> Lines:
+        """Lines every ``size`` pixels from ``origin`` on, along both axes."""
+        # a mosaic has borders of its own, on lines of 512
+        extra = ["--scene", scene] if "mosaic" in scene.stem else []
+        where = ["--tile", size, "--origin", f"{origin},{origin}", "--no-detect"]
+        found = judge(oracles, "seam_index.py", raster, *where, *extra)
+        cut, expected, chance = found["cut_objects"], found["cut_expected"], found["by_chance"] or 0
+        seam = found["low"] > LIMIT and found["index"] > chance
+        text = f"{found['index']:.2f} [{found['low']:.2f}, {found['high']:.2f}], chance {chance:.2f}"
+        return cls(text, f"{cut} ({expected:g})", seam or cut > expected + 3 * expected**0.5 + 3)
+
+
+def seam_rows(data: Path, oracles: Path, work: Path, made: Path | None) -> tuple[list[str], list[str]]:
+    """Borders on tile lines, of the objects and classes of both small tilings; and borders where windows end.
+
+    Beside the tiled objects are those of the same scene in one tile, on the same lines.
+    """
+    on, ends = [], []
     scenes = [(Path(name).name, data / f"{name}.tif") for name in SEAM_SCENES] + ([(made.stem, made)] if made else [])
     for stem, scene in scenes:
-        for tiling in TILINGS[:2]:
+        whole = work / f"{stem}-whole"
+        ga.tile_label(scene, whole, tile_size=max(ga.open_scene(scene).shape), margin=0, overwrite=True)
+        for size, margin in TILINGS[:2]:
+            objects, labels = (work / f"{stem}-{size}" / f"{name}.tif" for name in ("objects", "labels"))
             cells = []
-            for raster in ("objects", "labels"):
-                extra = ["--scene", scene] if "mosaic" in stem else []
-                found = judge(
-                    oracles,
-                    "seam_index.py",
-                    work / f"{stem}-{tiling[0]}" / f"{raster}.tif",
-                    "--tile",
-                    tiling[0],
-                    *extra,
-                )
-                cut, expected = found["cut_objects"], found["cut_expected"]
-                seam = found["low"] > LIMIT and found["index"] > (found["by_chance"] or 0)
-                passed = not seam and cut <= expected + 3 * expected**0.5 + 3
-                interval = f"[{found['low']:.2f}, {found['high']:.2f}], chance {found['by_chance'] or 0:.2f}"
-                cells += [f"{found['index']:.2f} {interval}", f"{cut} ({expected:g})", "yes" if passed else "**no**"]
-            rows.append(f"| {stem} | {tiling[0]}/{tiling[1]} | {' | '.join(cells)} |")
-    return rows
+            untiled = Lines.judged(oracles, whole / "objects.tif", size, 0, scene)
+            for raster in (objects, labels):
+                found = Lines.judged(oracles, raster, size, 0, scene)
+                passed = "yes" if not found.seam else "as untiled" if untiled.seam else "**no**"
+                cells += [found.text, found.cut, passed]
+                cells += [untiled.text, untiled.cut] if raster == objects else []
+            on.append(f"| {stem} | {size}/{margin} | {' | '.join(cells)} |")
+            cells = []
+            for origin in (margin, size - margin):
+                for raster in (objects, whole / "objects.tif"):
+                    found = Lines.judged(oracles, raster, size, origin, scene)
+                    cells += [found.text, found.cut]
+            ends.append(f"| {stem} | {size}/{margin} | {' | '.join(cells)} |")
+    return on, ends
 
 
 def class_rows(data: Path, oracles: Path, work: Path) -> list[str]:
@@ -130,9 +158,11 @@ def report(data: Path, oracles: Path, work: Path, made: Path | None) -> str:
         for tiling in TILINGS[:2]:
             label(made, work / f"{made.stem}-{tiling[0]}", tiling)
     text = (Path(__file__).parent / "quality.in.md").read_text()
+    on, ends = seam_rows(data, oracles, work, made)
     return (
         text.replace("@OBJECTS@", "\n".join(object_rows(data, oracles, work)))
-        .replace("@SEAMS@", "\n".join(seam_rows(data, oracles, work, made)))
+        .replace("@SEAMS@", "\n".join(on))
+        .replace("@ENDS@", "\n".join(ends))
         .replace("@CLASSES@", "\n".join(class_rows(data, oracles, work)))
     )
 
