@@ -62,6 +62,9 @@ class GeneratorOptions:
     """By what points along a side become fewer from layer to layer."""
     min_mask_region_area: int = 0
     """Holes and islands of fewer pixels are removed; 0 leaves them."""
+    point_grids: tuple[tuple[tuple[float, float], ...], ...] | None = None
+    """Instead of a regular grid: points (x, y) in 0..1 of the width and height, for the window and one layer of crops
+    after the other."""
     exact: bool = False
     """Judge every mask at the window's size: segment-anything's own result, at more cost."""
     adaptive: bool = False
@@ -81,6 +84,23 @@ class GeneratorOptions:
         for name in ("stability_score_offset", "min_mask_region_area"):
             if not getattr(self, name) >= 0:
                 raise OptionError(f"{name} is {getattr(self, name)}; it must not be negative")
+        if self.point_grids is not None:
+            object.__setattr__(self, "point_grids", self._grids())
+
+    def _grids(self) -> tuple[tuple[tuple[float, float], ...], ...]:
+        """The grids as tuples of numbers, whatever sequences or arrays they came as."""
+        if self.adaptive:
+            raise OptionError("point_grids are asked whole; leave adaptive or point_grids out")
+        try:
+            grids = [np.asarray(grid, np.float64).reshape(-1, 2) for grid in iter(self.point_grids or ())]
+        except (TypeError, ValueError):
+            raise OptionError("point_grids are no lists of points [x, y], one list for each layer") from None
+        if len(grids) != self.crop_n_layers + 1:
+            needed = f"{self.crop_n_layers + 1} are needed, for the window and each layer of crops"
+            raise OptionError(f"point_grids has {len(grids)} grids; {needed}")
+        if not all(((grid >= 0) & (grid < 1)).all() for grid in grids):
+            raise OptionError("point_grids has a point outside of the window; allowed is 0 to below 1")
+        return tuple(tuple((float(x), float(y)) for x, y in grid) for grid in grids)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,8 +166,12 @@ class MaskGenerator:
         strides = ADAPTIVE_STRIDES if options.adaptive else (1,)
         for (left, top, right, bottom), layer in zip(boxes, layers, strict=True):
             part = valid[top:bottom, left:right]
-            side = max(1, int(options.points_per_side / options.crop_n_points_downscale_factor**layer))
-            yield Crop((left, top, right, bottom), (height, width), part, prompt_points(part, side, strides))
+            if options.point_grids is None:
+                side = max(1, int(options.points_per_side / options.crop_n_points_downscale_factor**layer))
+                points = prompt_points(part, side, strides)
+            else:
+                points = (given_points(part, options.point_grids[layer]),)
+            yield Crop((left, top, right, bottom), (height, width), part, points)
 
     def _encoded(self, image: Image, crop: Crop) -> EncodedImage:
         """A crop's encoding; zeros when nothing will be asked."""
@@ -209,6 +233,14 @@ def prompt_points(valid: Mask, per_side: int, strides: tuple[int, ...] = (1,)) -
         levels.append(points[now])
         left = left & ~now
     return tuple(levels)
+
+
+def given_points(valid: Mask, grid: tuple[tuple[float, float], ...]) -> NDArray[np.float64]:
+    """(n, 2) float64 points (x, y) in pixels: those of a grid in 0..1 that do not lie on nodata."""
+    height, width = valid.shape
+    points = np.array(grid, np.float64).reshape(-1, 2) * (width, height)
+    cols, rows = points.astype(np.int64).T
+    return np.asarray(points[valid[rows, cols]])
 
 
 def without_small_parts(mask: Mask, area: int) -> Mask:

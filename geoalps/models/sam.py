@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -49,6 +49,7 @@ class SamSegmenter:
         crop_overlap_ratio: how far crops overlap.
         crop_n_points_downscale_factor: by what points along a side become fewer from layer to layer.
         min_mask_region_area: smallest hole and island in pixels.
+        point_grids: points (x, y) in 0..1 instead of points_per_side, a list for the window and each layer of crops.
         exact: segment-anything's own result, in float32.
         adaptive: ask points of finer grids only where no mask is yet.
         precision: ``fp32``, ``bf16``, or ``auto``: bf16 where the device computes it faster, unless ``exact``.
@@ -79,6 +80,7 @@ class SamSegmenter:
         crop_overlap_ratio: float = 512 / 1500,
         crop_n_points_downscale_factor: int = 1,
         min_mask_region_area: int = 0,
+        point_grids: Sequence[Any] | None = None,
         exact: bool = False,
         adaptive: bool = False,
         precision: str = "auto",
@@ -106,6 +108,7 @@ class SamSegmenter:
             crop_overlap_ratio=float(crop_overlap_ratio),
             crop_n_points_downscale_factor=crop_n_points_downscale_factor,
             min_mask_region_area=min_mask_region_area,
+            point_grids=None if point_grids is None else tuple(point_grids),
             exact=exact,
             adaptive=adaptive,
         )

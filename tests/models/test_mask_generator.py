@@ -229,6 +229,33 @@ def test_crops_are_those_of_segment_anything(more):
     assert (embedding.values == whole.values).all()
 
 
+def test_points_of_ones_own_are_those_of_segment_anything():
+    sam, shape = tiny_sam(4), (60, 80)
+    rng, image = np.random.default_rng(3), blocks_image(shape)
+    options = {"pred_iou_thresh": 0, "stability_score_thresh": 0, "crop_n_layers": 1}
+    options |= {"box_nms_thresh": 0.95, "crop_nms_thresh": 0.9}
+    grids = [rng.random((9, 2)), rng.random((5, 2))]
+    upstream = SamAutomaticMaskGenerator(sam, points_per_side=None, point_grids=grids, **options).generate(image)
+    segments, _ = exactly(sam, point_grids=grids, **options).generate(image, everywhere(shape))
+    assert same_masks(segments, upstream, shape) > 3
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"point_grids": [[[0.5, 0.5]], [[0.5, 0.5]]]}, "point_grids has 2 grids; 1 are needed"),
+        ({"point_grids": [[[0.5, 1.0]]]}, "outside of the window"),
+        ({"point_grids": [[[0.5, float("nan")]]]}, "outside of the window"),
+        ({"point_grids": [["a"]]}, "no lists of points"),
+        ({"point_grids": 4}, "no lists of points"),
+        ({"point_grids": [[[0.5, 0.5]]], "adaptive": True}, "leave adaptive or point_grids out"),
+    ],
+)
+def test_point_grids_that_are_none(options, said):
+    with pytest.raises(OptionError, match=said):
+        GeneratorOptions(**options)
+
+
 def test_crops_ask_nothing_of_nodata():
     shape = (96, 96)
     valid = everywhere(shape)

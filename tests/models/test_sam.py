@@ -319,7 +319,12 @@ def test_identity_changes_with_what_changes_the_result_only(checkpoint, tmp_path
     assert json.dumps(SamSegmenter(checkpoint, stability_score_offset=1).identity) == json.dumps(identity)
     for name, value in asdict(GeneratorOptions()).items():
         if name not in ("points_per_batch", "exact"):
-            changed = (not value) if isinstance(value, bool) else value + 1 if isinstance(value, int) else value / 2
+            changed = (
+                [[[0.5, 0.5]]] if value is None
+                else not value if isinstance(value, bool)
+                else value + 1 if isinstance(value, int)
+                else value / 2
+            )  # fmt: skip
             other = SamSegmenter(checkpoint, **{name: changed}).identity
             assert {key for key in identity if identity[key] != other[key]} == {"options"}
             assert {key for key, old in identity["options"].items() if old != other["options"][key]} == {name}
