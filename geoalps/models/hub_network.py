@@ -106,11 +106,13 @@ class HubNetwork:
     """In evaluation mode, on its device."""
     preprocessing: Preprocessing
     """Of its input."""
+    dtype: torch.dtype = torch.float32
+    """What matrices are multiplied in; what would suffer from bfloat16, such as norms, stays in float32."""
     mask_threshold: ClassVar[float] = 0.0
     """Logits above it are inside a mask, in every model of the family."""
 
     @classmethod
-    def load(cls, directory: ModelDirectory, device: torch.device) -> HubNetwork:
+    def load(cls, directory: ModelDirectory, device: torch.device, dtype: torch.dtype = torch.float32) -> HubNetwork:
         """The network of a directory.
 
         Raises:
@@ -121,12 +123,16 @@ class HubNetwork:
         network = load_network(directory, family.architecture, device)
         side = network.prompt_encoder.input_image_size
         side = side if isinstance(side, int) else side[0]
-        return cls(network, Preprocessing.of(directory, family, int(side)))
+        return cls(network, Preprocessing.of(directory, family, int(side)), dtype)
 
     @property
     def device(self) -> torch.device:
         """Where it computes."""
         return torch.device(self.network.device)
+
+    def _computing(self) -> torch.autocast:
+        """Multiplies in ``dtype`` inside."""
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
     @torch.inference_mode()
     def encode(self, image: Image, valid: Mask) -> EncodedImage:
@@ -137,10 +143,11 @@ class HubNetwork:
             valid: (height, width) bool.
         """
         pixels = self.preprocessing(image, valid).to(self.device)
-        held = _as_arguments(self.network.get_image_embeddings(pixels))
+        with self._computing():
+            held = _as_arguments(self.network.get_image_embeddings(pixels))
         dense = held["image_embeddings"]
         # SAM 2 and later have a pyramid, its coarsest level, the one with all channels, last
-        return self._encoded(dense[-1] if isinstance(dense, list) else dense, held, valid.shape)
+        return self._encoded((dense[-1] if isinstance(dense, list) else dense).float(), held, valid.shape)
 
     def blank(self, shape: tuple[int, int]) -> EncodedImage:
         """Zeros in place of the encoding of a window of (height, width) pixels that nothing would ask for."""
@@ -170,8 +177,9 @@ class HubNetwork:
         # (images, points, clicks a point, x and y)
         clicks = coords[None, :, None, :]
         labels = torch.ones(clicks.shape[:3], dtype=torch.int, device=self.device)
-        answer = self.network(**encoded.held, input_points=clicks, input_labels=labels, multimask_output=True)
-        logits, iou = answer.pred_masks[0].flatten(0, 1), answer.iou_scores[0].flatten()
+        with self._computing():
+            answer = self.network(**encoded.held, input_points=clicks, input_labels=labels, multimask_output=True)
+        logits, iou = answer.pred_masks[0].flatten(0, 1).float(), answer.iou_scores[0].flatten().float()
         if above > 0:
             keep = iou > above
             logits, iou = logits[keep], iou[keep]

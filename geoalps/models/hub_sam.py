@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from geoalps.errors import OptionError
 from geoalps.models.catalogue import locate
-from geoalps.models.devices import Turns, resolve_device
+from geoalps.models.devices import PRECISIONS, Turns, resolve_device, resolve_precision
 from geoalps.models.hub_network import HubNetwork, family_of
 from geoalps.models.mask_generator import GeneratorOptions, MaskGenerator
 from geoalps.models.pretrained import ModelDirectory
@@ -38,6 +38,7 @@ class HubSamSegmenter:
         device: ``auto`` (CUDA where there is one, else CPU), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         torch_threads: threads that torch computes a tile with on a CPU; None is all cores of the machine, whoever asks:
             torch's sums are rounded by how many threads share them, and a worker process must round as a thread does.
+        precision: ``fp32``, ``bf16``, or ``auto``: bf16 where the device computes it faster, unless ``exact``.
         options: see :class:`~geoalps.models.mask_generator.GeneratorOptions`.
 
     Raises:
@@ -54,6 +55,7 @@ class HubSamSegmenter:
         device: str = "auto",
         *,
         torch_threads: int | None = None,
+        precision: str = "auto",
         **options: Any,
     ) -> None:
         if torch_threads is not None and torch_threads < 1:
@@ -62,13 +64,15 @@ class HubSamSegmenter:
         self.path = locate(model).absolute()
         self.device = resolve_device(device)
         self.options = _generator_options(options)
+        # what it is here it is in every process that helps, whatever its processor
+        self.precision = resolve_precision(precision, self.device, exact=self.options.exact)
         self._requested_device = device
         self._lock, self._turns = RLock(), Turns(self.device, torch_threads)
         self._directory: ModelDirectory | None = None
         self._generator: MaskGenerator | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        options = asdict(self.options) | {"torch_threads": self.torch_threads}
+        options = asdict(self.options) | {"torch_threads": self.torch_threads, "precision": self.precision}
         return partial(type(self), self.path, self._requested_device, **options), ()
 
     @property
@@ -95,7 +99,8 @@ class HubSamSegmenter:
         """
         with self._lock:
             if self._generator is None:
-                self._generator = MaskGenerator(HubNetwork.load(self.directory, self.device), self.options)
+                network = HubNetwork.load(self.directory, self.device, PRECISIONS[self.precision])
+                self._generator = MaskGenerator(network, self.options)
             return self._generator
 
     @property
@@ -107,7 +112,7 @@ class HubSamSegmenter:
         Raises:
             CheckpointError: see :attr:`directory`.
         """
-        options = asdict(self.options)
+        options = asdict(self.options) | {"precision": self.precision}
         del options["points_per_batch"]
         directory = self.directory
         return {

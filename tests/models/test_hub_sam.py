@@ -241,6 +241,22 @@ def test_logits_and_iou_are_those_of_transformers(kind, stored):
     torch.testing.assert_close(some.iou, answers.iou[keep], rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("kind", MODELS)
+def test_bfloat16_answers_much_as_float32(kind, stored):
+    image, valid = window((50, 80)), np.ones((50, 80), bool)
+    found = []
+    for dtype in (torch.float32, torch.bfloat16):
+        network = HubNetwork.load(ModelDirectory.open(stored(kind)), CPU, dtype)
+        encoded = network.encode(image, valid)
+        answers = network.predict(encoded, POINTS, 0)
+        assert answers.logits.dtype == answers.iou.dtype == torch.float32
+        found.append((torch.from_numpy(encoded.embedding_map().values).flatten(), answers.logits.flatten()))
+    least = 0.7 if kind == "edgetam" else 0.99  # its many layers of random weights blow any rounding up
+    for full, half in zip(*found, strict=True):
+        assert not torch.equal(full, half)
+        assert torch.corrcoef(torch.stack([full, half]))[0, 1] > least
+
+
 @pytest.mark.parametrize("kind", PROCESSORS)
 @pytest.mark.parametrize("shape", [(50, 80), (91, 37), (200, 150)])
 def test_input_is_that_of_the_model_s_own_processor(kind, shape, stored, tmp_path):
@@ -412,6 +428,12 @@ def test_identity_is_json_and_holds_what_changes_the_result(stored, tmp_path):
     assert set(base["files"]) == {"config.json", "model.safetensors"}
     assert HubSamSegmenter(stored("sam2"), "cpu", points_per_batch=7, torch_threads=2).identity == base
     assert HubSamSegmenter(stored("sam2"), "cpu", points_per_side=7).identity != base
+    precisions = {
+        HubSamSegmenter(stored("sam2"), "cpu", precision=name).identity["options"]["precision"]
+        for name in ("fp32", "bf16", "auto")
+    }
+    assert precisions == {"fp32", "bf16"}
+    assert HubSamSegmenter(stored("sam2"), "cpu", exact=True).precision == "fp32"
     folder = copied(stored("sam2"), tmp_path / "model")
     size = {"height": SIDE, "width": SIDE}
     transformers.Sam2ImageProcessor(size=size, image_mean=[0.1, 0.2, 0.3]).save_pretrained(folder)
