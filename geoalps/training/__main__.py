@@ -29,7 +29,7 @@ APART, SCENES_FROM = 10_000_000, 5_000_000
 @click.option("--chips", type=click.IntRange(1, SCENES_FROM), default=3600, show_default=True,
               help="Chips that the affinity network learns from.")  # fmt: skip
 @click.option("--steps", type=click.IntRange(1), default=1600, show_default=True, help="Steps that it learns.")
-@click.option("--scenes", type=click.IntRange(1, SCENES_FROM), default=160, show_default=True,
+@click.option("--scenes", type=click.IntRange(1, SCENES_FROM), default=900, show_default=True,
               help="Larger chips that the scorer of regions learns from.")  # fmt: skip
 @click.option(
     "--threads",
