@@ -239,12 +239,15 @@ def methods(work: Path, oracles: Path, weights: list[Path]) -> tuple[list[Method
     """All methods in the table's order, and why some are left out."""
     here = digest(Path(__file__))
     package = Path(geoalps.__file__).parent
-    ours = here + digest(*sorted(path for path in package.iterdir() if path.name != "training"))
+    parts = sorted(path for path in package.iterdir() if path.name != "training")
+    ours = here + digest(*parts)
+    # what takes no part when a picture is cut in memory
+    cutting = here + digest(*(path for path in parts if path.name not in {"cli", "io", "labeling"}))
 
     def regions(name: str, group: str, extra: str = "", **options: Any) -> Method:
         """A segmenter with these options over the whole picture."""
         segmenter = RegionSegmenter(**options)
-        return Method(name, group, partition(lambda picture: labels_of(segmenter, picture), warm=True), ours + extra)
+        return Method(name, group, partition(lambda picture: labels_of(segmenter, picture), warm=True), cutting + extra)
 
     found = [
         Method("tile-label, painted map", "product", painted_map(work, oracles), ours),
@@ -254,7 +257,7 @@ def methods(work: Path, oracles: Path, weights: list[Path]) -> tuple[list[Method
             for number, path in enumerate(weights, 1)
         ),
         *(regions(f"one cut, {d}/Mpx", "cut", choice="cut", regions_per_mpx=d) for d in CUTS),
-        Method("all nodes (bound)", "bound", bound, ours),
+        Method("all nodes (bound)", "bound", bound, cutting),
         regions("hand-made scores", "hand", choice="hand"),
         *(regions(f"before, {d}/Mpx", "before", choice="cut", affinity=False, regions_per_mpx=d) for d in BEFORE),
         *(Method(f"felz_{scale}", "felz", partition(felzenszwalb(scale)), here) for scale in SCALES),

@@ -13,7 +13,7 @@ other runs on: what ends inside its window is not one with what goes on beyond i
   and the one certain thing is that it does not end at a window.
 
 For the same reason a piece gives way to another tile's, whatever their sizes, on the ground where it ends at its window
-and the other does not.
+and the other does not; and two that run on across each other's windows are one.
 
 Matching is symmetric and the groups are connected components, so nothing depends on the order of tiles.
 """
@@ -39,6 +39,8 @@ LOST, PIECES, WHOLE = np.uint8(0), np.uint8(1), np.uint8(2)
 two have borders where a window ends, and what was seen whole hides them."""
 OVERLAP = 0.5
 """Share of the smaller one's part of the band that two cut segments must share to be one piece of ground."""
+STRAIGHT = 24
+"""Pixels of a straight border at a window's end from which on it is better to have none."""
 AGREEMENT = 0.7
 """IoU in the band above which two segments are of one object. Above one half, a partition's segment has one partner; at
 one half, segments that merely share most of a band chain up to objects that nobody saw."""
@@ -86,8 +88,7 @@ class Matches:
     ground: NDArray[np.bool_]
     """(m,) True where both are cut where the tiles meet and share most of the smaller one's band."""
     ends: NDArray[np.int32]
-    """(m,) of the pixels both cover, those on the end of the second tile's window less those on that of the first's:
-    above 0, it is the second that ends there at its window."""
+    """(2, m) of the pixels both cover, those on the end of the first tile's window and on that of the second's."""
 
 
 def forward_neighbours(grid: TileGrid, tile: Tile) -> list[Tile]:
@@ -107,13 +108,13 @@ def match(tile: Tile, segments: Segments, other: Tile, others: Segments, scene: 
     runs_on = segments.areas > one.areas, others.areas > two.areas
     agree = (common > AGREEMENT * union) & (cut[1][second] | ~runs_on[0][first]) & (cut[0][first] | ~runs_on[1][second])
     ground = cut[0][first] & cut[1][second] & (common > OVERLAP * np.minimum(one.areas[first], two.areas[second]))
-    key, ends = first * len(two) + second, np.zeros(len(first), np.int64)
-    for side, sign in ((facing[1], 1), (facing[0], -1)):
+    key, ends = first * len(two) + second, np.zeros((2, len(first)), np.int64)
+    for side, end in zip(facing, ends, strict=True):
         for line in _lines(Window(0, 0, *band.shape), side):
             a, b, count = overlaps(one.clip(line), two.clip(line), band)
-            ends[np.searchsorted(key, a * len(two) + b)] += sign * count
-    keep = agree | ground | (ends != 0)
-    narrow = [values[keep].astype(np.int32) for values in (first, second, common, ends)]
+            end[np.searchsorted(key, a * len(two) + b)] += count
+    keep = agree | ground | (ends[0] != ends[1])
+    narrow = [values[..., keep].astype(np.int32) for values in (first, second, common, ends)]
     return Matches(narrow[0], narrow[1], narrow[2], agree[keep], ground[keep], narrow[3])
 
 
@@ -230,10 +231,10 @@ def stitch(sights: list[Sight], matches: Iterable[tuple[int, int, Matches]]) -> 
     cuts = np.concatenate([sight.cuts for sight in sights])
     centred = np.concatenate([sight.centred for sight in sights])
     pairs = [
-        np.stack([offsets[a] + m.first, offsets[b] + m.second, m.common, m.agree, m.ground, m.ends])
+        np.stack([offsets[a] + m.first, offsets[b] + m.second, m.common, m.agree, m.ground, *m.ends])
         for a, b, m in matches
     ]
-    first, second, common, agree, ground, ends = np.concatenate([np.zeros((6, 0), np.int64), *pairs], 1)
+    first, second, common, agree, ground, *ends = np.concatenate([np.zeros((7, 0), np.int64), *pairs], 1)
     whole, used = cuts == 0, agree > 0
     group = _components(first[used], second[used], count)
     alone = (np.bincount(group, minlength=count) == 1)[group]
@@ -244,24 +245,35 @@ def stitch(sights: list[Sight], matches: Iterable[tuple[int, int, Matches]]) -> 
     union = _unions(group, areas, first[used], common[used])[group[best]]
     seen_whole = np.zeros(count, bool)
     seen_whole[group[best]] = whole[best] & (areas[best] >= AGREEMENT * union)
+    seen = seen_whole[group]
+    # however they are painted, one of two pieces that run on across each other's windows would end at a window
+    used |= (np.minimum(*ends) >= STRAIGHT) & ~seen[first] & ~seen[second]
+    group = _components(first[used], second[used], count)
+    lost = _throughout(lost, group)
     # what is lost joins an object that every tile saw cut, if one of its pieces is the same ground
     mine, other = np.where(lost[first], [first, second], [second, first])
-    meets = (ground > 0) & (lost[first] != lost[second]) & ~seen_whole[group[other]]
-    joined = _joined(group, mine[meets], other[meets], common[meets])
-    used |= meets & (joined[first] == joined[second])
-    lost &= joined == group
-    group = joined
-    painted = np.where(seen_whole[group], best, True)
-    painted &= ~(alone & whole & ~centred)
-    layers = np.where(lost, LOST, np.where(seen_whole[group], WHOLE, PIECES))
+    meets = (ground > 0) & (lost[first] != lost[second]) & ~seen[other]
+    group = _joined(group, mine[meets], other[meets], common[meets])
+    used |= meets & (group[first] == group[second])
+    lost = _throughout(lost, group)
+    painted = np.where(seen, best, True) & ~(alone & whole & ~centred)
+    layers = np.where(lost, LOST, np.where(seen, WHOLE, PIECES))
     objects = _number(offsets, group, painted, areas, scores, layers, (first[used], common[used]))
-    return replace(objects, over=_over(objects, first, second, ends))
+    return replace(objects, over=_over(objects, first, second, ends[1] - ends[0]))
+
+
+def _throughout(flags: NDArray[np.bool_], group: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """(segments,) True where a flag is set for all segments of a group."""
+    return np.asarray((np.bincount(group[~flags], minlength=len(group)) == 0)[group])
 
 
 def _over(
     objects: Objects, first: NDArray[np.int64], second: NDArray[np.int64], ends: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """(n, 2) sorted pairs of pieces, the upper one first, where the objects' ranks say otherwise."""
+    """(n, 2) sorted pairs of pieces, the upper one first, where the objects' ranks say otherwise.
+
+    Where ``ends`` is above 0, more of what both cover lies on the end of the second's window than on the first's.
+    """
     pairs = np.where(ends > 0, [first, second], [second, first]).T
     upper, lower = objects.of_segment[pairs].T
     # what a tile saw whole has no border where a window ends

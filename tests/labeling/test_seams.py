@@ -141,11 +141,11 @@ def test_a_cut_segment_unmatched_joins_the_pieces_it_overlaps_most():
     grid = TileGrid(shape, size=64, margin=16)
     field, road = rectangle(shape, 0, 0, 48, 192), rectangle(shape, 48, 0, 64, 192)
     segments = seen(grid, [field, road])
-    segments[0] = Segments.from_masks([rectangle(shape, 0, 30, 30, 80)[grid[0, 0].window.slices()]])
+    segments[0] = Segments.from_masks([rectangle(shape, 0, 30, 20, 80)[grid[0, 0].window.slices()]])
     objects = stitched(grid, segments)
     assert objects.of_tile(0).tolist() == [1]
     assert objects.of_tile(1).tolist() == objects.of_tile(2).tolist() == [1, 2]
-    assert objects.areas[1] == 48 * 144 + 30 * 18
+    assert objects.areas[1] == 48 * 144 + 20 * 18
 
 
 def painted(grid, segments, objects):
@@ -170,6 +170,16 @@ def test_a_piece_gives_way_where_it_ends_at_its_window_and_another_does_not():
     ids = painted(grid, segments, objects)
     assert (ids == ids[:1]).all()
     assert np.flatnonzero(np.diff(ids[0].astype(int))).tolist() == [123]
+
+
+@pytest.mark.parametrize(("row", "objects"), [(34, 1), (43, 2)])
+def test_pieces_that_run_on_across_each_other_s_windows_are_one(row, objects):
+    # the tiles on the left see a border along a row, those on the right see none in the common band
+    shape = (64, 256)
+    grid = TileGrid(shape, size=64, margin=16)
+    left = seen(grid, [rectangle(shape, 0, 0, row, 256), rectangle(shape, row, 0, 64, 256)])
+    right = seen(grid, [rectangle(shape, 0, 0, 64, 256)])
+    assert len(stitched(grid, [*left[:2], *right[2:]])) == objects
 
 
 @given(st.integers(0, 2**32))
