@@ -109,9 +109,9 @@ def test_every_page_is_in_the_navigation_once():
 
 
 def test_files_outside_of_docs_come_along(site):
-    assert (site / "repository" / "benchmarks" / "results" / "2026-11-21-objects.html").exists()
+    assert (site / "repository" / "benchmarks" / "results" / "2026-11-22-objects.html").exists()
     quality = (site / "quality.html").read_text(encoding="utf-8")
-    assert 'href="repository/benchmarks/results/2026-11-21-objects.html"' in quality
+    assert 'href="repository/benchmarks/results/2026-11-22-objects.html"' in quality
     assert 'href="decisions/index.html"' in (site / "architecture.html").read_text(encoding="utf-8")
 
 
