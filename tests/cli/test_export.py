@@ -38,7 +38,8 @@ def export(geoalps, product, scene, tmp_path):
 
 def test_geoparquet(export, product, tmp_path):
     assert made(export("geoparquet", "objects.parquet")) == str(tmp_path / "objects.parquet")
-    assert len(geopandas.read_parquet(tmp_path / "objects.parquet")) == len(np.unique(ids_of(product)[ids_of(product) > 0]))
+    ids = ids_of(product)
+    assert len(geopandas.read_parquet(tmp_path / "objects.parquet")) == len(np.unique(ids[ids > 0]))
 
 
 def test_coco(export, product, tmp_path, capsys):
