@@ -14,9 +14,10 @@ from geoalps.training import choice
 from geoalps.training.choice import Nodes, draw_nodes, node_overlaps, scene_nodes, train_choice
 
 LEARNT = [seed for seed in range(99) if made_chip(seed, 64).sensor not in choice.LEFT_OUT]
+"""Of scenes that are learnt from."""
 SEED = next(seed for seed in LEARNT if seed % choice.EVERY)
 PLAYED = next(seed for seed in LEARNT if seed % choice.EVERY == 0 and made_chip(seed, 64).kind != choice.PLAYED)
-"""Of a scene that is learnt from."""
+"""Of a scene that is of its own kind, and of one that is made a sport ground."""
 
 
 @pytest.fixture(scope="module")
