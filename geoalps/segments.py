@@ -99,14 +99,14 @@ class Segments:
             As many segments as the largest label; labels that do not occur give empty masks.
         """
         height, width = labels.shape
-        flat = np.ascontiguousarray(labels).ravel()
-        change = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-        starts = np.unique(np.concatenate([change, np.arange(height) * width]))
-        stops = np.append(starts[1:], flat.size)
-        value = flat[starts].astype(np.int64)
+        first = np.ones((height, width), bool)
+        first[:, 1:] = labels[:, 1:] != labels[:, :-1]
+        starts = np.flatnonzero(first)
+        stops = np.append(starts[1:], labels.size)
+        value = labels[first].astype(np.int64)
         starts, stops, value = starts[value > 0], stops[value > 0], value[value > 0]
         count = len(scores) if scores is not None else int(value.max(initial=0))
-        order = np.argsort(value, kind="stable")
+        order = np.argsort(value.astype(np.min_scalar_type(count)), kind="stable")  # 16 bits are sorted by counting
         starts, stops, value = starts[order], stops[order], value[order]
         row = starts // width
         runs = np.stack([row, starts - row * width, stops - row * width], 1).astype(np.int32)

@@ -5,8 +5,8 @@ A batch is assigned with the centres as they stand, then every centre moves to t
 .. math:: c \leftarrow \frac{n c + \sum x}{n + m}, \qquad n \leftarrow n + m
 
 for the m vectors nearest to c. Several passes over batches that are shuffled across tiles; at the start of each pass
-the counts decay, so that the centres can leave what the first, poor assignment gave them. Seeds are k-means++ on a
-sample across all tiles.
+the counts decay, so that the centres can leave what the first, poor assignment gave them. Seeds are the best of many
+k-means++ starts on a sample across all tiles: passes in mini-batches settle, but hardly leave a poor optimum.
 """
 
 from __future__ import annotations
@@ -24,6 +24,11 @@ from geoalps.errors import OptionError
 Vectors = NDArray[np.float64]
 Batch = NDArray[np.float32]
 
+COMPARED = 4096
+"""Vectors, at least, on which starts are compared with one another."""
+SETTLED = 100
+"""Rounds of Lloyd's algorithm at most for the best start; most need fewer."""
+
 
 @dataclass(eq=False)
 class OnlineKMeans:
@@ -37,14 +42,14 @@ class OnlineKMeans:
     """Sum over all batches of the squared distance at the time: the online loss."""
 
     @classmethod
-    def seeded(cls, sample: Batch, k: int, seed: int, starts: int = 8, rounds: int = 12) -> OnlineKMeans:
-        """Centres from a sample: the best of several k-means++ starts after a few rounds of Lloyd's algorithm.
+    def seeded(cls, sample: Batch, k: int, seed: int, starts: int = 16, rounds: int = 12) -> OnlineKMeans:
+        """Centres from a sample: the best of several starts after a few rounds of Lloyd's algorithm, then settled.
 
         Args:
             sample: (n, channels) embeddings.
             k: centres wanted.
             seed: of the random numbers.
-            starts: k-means++ starts to choose from.
+            starts: k-means++ starts to choose from, on a part of a large sample.
             rounds: of Lloyd's algorithm for each.
 
         Raises:
@@ -59,8 +64,13 @@ class OnlineKMeans:
             )
             error.most = distinct
             raise error
-        tried = [_refined(x, _plus_plus(x, k, np.random.default_rng([seed, start])), rounds) for start in range(starts)]
-        return cls(min(tried, key=lambda result: result[0])[1], np.zeros(k))
+        part = np.random.default_rng(seed).permutation(x)[: max(COMPARED, 32 * k)]
+        if len(part) < len(x) and len(np.unique(part, axis=0)) < k:
+            part = x
+        tried = [
+            _refined(part, _plus_plus(part, k, np.random.default_rng([seed, start])), rounds) for start in range(starts)
+        ]
+        return cls(_refined(x, min(tried, key=lambda result: result[0])[1], SETTLED)[1], np.zeros(k))
 
     def partial_fit(self, batch: Batch) -> None:
         """Learn from (n, channels) embeddings by the module's formula."""
@@ -167,10 +177,16 @@ def _refined(x: Vectors, centres: Vectors, rounds: int) -> tuple[float, Vectors]
 
 
 def _plus_plus(x: Vectors, k: int, rng: np.random.Generator) -> Vectors:
-    """k-means++: each seed drawn with a chance in proportion to its squared distance to the nearest seed."""
+    """Seeds by greedy k-means++: of a few vectors, the next seed is the one that leaves the least loss.
+
+    They are drawn with a chance in proportion to their squared distance to the nearest seed.
+    """
     chosen = [int(rng.integers(len(x)))]
-    distance = ((x - x[chosen[0]]) ** 2).sum(1)
+    distance = _distances(x[chosen], x)[0]
     while len(chosen) < k:
-        chosen.append(int(rng.choice(len(x), p=distance / distance.sum())))
-        distance = np.minimum(distance, ((x - x[chosen[-1]]) ** 2).sum(1))
-    return x[chosen].copy()
+        drawn = rng.choice(len(x), 2 + int(np.log(k)), p=distance / distance.sum())
+        left = np.minimum(distance, _distances(x[drawn], x))
+        best = int(left.sum(1).argmin())
+        chosen.append(int(drawn[best]))
+        distance = left[best]
+    return x[chosen]

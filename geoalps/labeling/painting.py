@@ -145,24 +145,28 @@ class Painter:
     def __call__(self, canvas: Canvas) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[Any], NDArray[Any]]:
         """(h, w) ids of a core; and of the ids there are, ascending: themselves, their pixels, their square metres."""
         core = canvas.tile.core
-        ids = self._core(canvas)
-        found, where = np.unique(ids, return_inverse=True)
-        cell = np.broadcast_to(self.cells(core), ids.shape)
-        flat, count = where.ravel(), len(found)
-        return ids, found, np.bincount(flat, minlength=count), np.bincount(flat, cell.ravel(), count)
+        # counting is by numbers within the canvas: objects have too many for a table a core, and sorting pixels is slow
+        known, numbers = np.unique(np.append(np.concatenate(canvas.ids), np.uint32(0)), return_inverse=True)
+        number = self._core(canvas, numbers[:-1].astype(np.uint32))
+        cell, flat = np.broadcast_to(self.cells(core), number.shape), number.ravel()
+        pixels, area = np.bincount(flat, minlength=len(known)), np.bincount(flat, cell.ravel(), len(known))
+        found = np.flatnonzero(pixels)
+        return known[number], known[found], pixels[found], area[found]
 
-    def _core(self, canvas: Canvas) -> NDArray[np.uint32]:
+    def _core(self, canvas: Canvas, numbers: NDArray[np.uint32]) -> NDArray[np.uint32]:
+        """(h, w) which number, by those of all segments of the canvas, lies where; 0 = none."""
         grid, tile = self.store.grid, canvas.tile
         window = tile.core.pad(self.frame).clip(grid.scene)
         valid = self._valid(tile, window)
         if not valid.any():
             return np.zeros(tile.core.shape, np.uint32)
         near = (tile, *grid.neighbours(tile))
-        parts = [self._shapes(*each) for each in zip(near, canvas.ids, canvas.ranks, strict=True)]
-        place = np.cumsum(np.concatenate(canvas.ids) > 0) - 1  # of the segments that are painted
+        of_tiles = np.split(numbers, np.cumsum([len(ids) for ids in canvas.ids])[:-1])
+        parts = [self._shapes(*each) for each in zip(near, of_tiles, canvas.ranks, strict=True)]
+        place = np.cumsum(numbers > 0) - 1  # of the segments that are painted
         shapes = replace(Shapes.join(parts), over=place[canvas.over])
-        ids = paint(shapes, window, valid, fill=self.partition, sliver=self.sliver if self.partition else 0)
-        return ids[tile.core.slices(window)]
+        painted = paint(shapes, window, valid, fill=self.partition, sliver=self.sliver if self.partition else 0)
+        return painted[tile.core.slices(window)]
 
     def _shapes(self, tile: Tile, ids: NDArray[np.uint32], ranks: NDArray[np.uint32]) -> Shapes:
         """The shapes of one tile's segments that are painted, in the scene."""

@@ -29,7 +29,7 @@ def shifted(values: NDArray, offset: tuple[int, int]) -> tuple[NDArray, NDArray]
 
 def parted_pairs(
     labels: NDArray[np.int32], partings: NDArray[np.float32]
-) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32], float, NDArray[np.float32]]]:
+) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32], float, NDArray[np.float64]]]:
     """Pairs of asked pixels that lie in two regions, offset by offset.
 
     Args:
@@ -37,10 +37,10 @@ def parted_pairs(
         partings: (len(OFFSETS), ceil(h / STEP), ceil(w / STEP)) float32 in 0..1.
 
     Yields:
-        The two labels of every pair (int32), the weight of each, and how likely they are parted (float32).
+        The two labels of every pair (int32), the weight of each, and how likely they are parted (float64).
     """
     asked = labels[::STEP, ::STEP]
     for offset, weight, parting in zip(OFFSETS, WEIGHTS, partings, strict=True):
         one, two = shifted(asked, offset)
         apart = (one != two) & (one > 0) & (two > 0)
-        yield one[apart], two[apart], weight, shifted(parting, offset)[0][apart]
+        yield one[apart], two[apart], weight, shifted(parting, offset)[0][apart].astype(float)

@@ -51,12 +51,13 @@ class _Means(Protocol):
 
 
 def describe(
-    labels: NDArray[np.int32], graph: RegionGraph, colour: NDArray[Any], slopes: NDArray[Any]
+    labels: NDArray[np.int32], segments: Segments, graph: RegionGraph, colour: NDArray[Any], slopes: NDArray[Any]
 ) -> NDArray[np.float32]:
     """Descriptors of the regions of a label map.
 
     Args:
         labels: (h, w) int32, 1..n; 0 is nobody's.
+        segments: the same regions as runs of pixels.
         graph: the regions' adjacency graph.
         colour: (3, h, w) L*a*b*, not smoothed.
         slopes: (2, h, w) derivative of L down the rows and along the columns.
@@ -66,9 +67,8 @@ def describe(
     """
     sums = _RegionMeans(labels, len(graph))
     mean = np.stack([sums(channel) for channel in colour])
-    shape = _shape(Segments.from_labels(labels, np.ones(len(graph), np.float32)))
     columns = [*mean, *_deviation(sums, colour, mean), *_ring_contrast(graph, mean), *_inside(sums, colour, slopes)]
-    return np.stack([*columns, *shape], 1).astype(np.float32)
+    return np.stack([*columns, *_shape(segments)], 1).astype(np.float32)
 
 
 def describe_masks(

@@ -49,8 +49,9 @@ class RegionGraph:
     edges: Int
     """(m, 2) int64: pairs of adjacent regions, smaller index first, sorted, each pair once."""
     borders: Float
-    """(4, m) float64: of the common border the pixel sides, the sum of the gradient over them, the weight of the pairs
-    of pixels on both hands that a network was asked about, and the sum of their chances to be parted."""
+    """(2 or 4, m) float64: of the common border the pixel sides, and the sum of the gradient over them; where a network
+    was asked (:meth:`asked`), also the weight of the pairs of pixels on both hands, and the sum of their chances to be
+    parted."""
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -64,6 +65,11 @@ class RegionGraph:
     def contrasts(self) -> Float:
         """(m,) float64: sum of the gradient over those pixel sides."""
         return np.asarray(self.borders[1])
+
+    @property
+    def partings(self) -> Float:
+        """(2, m) float64: weight of the pairs that a network was asked about, and the sum of their chances."""
+        return np.asarray(self.borders[2:]) if len(self.borders) > 2 else np.zeros_like(self.borders)
 
     @property
     def means(self) -> Float:
@@ -85,8 +91,7 @@ class RegionGraph:
         flat = labels.ravel()
         sums = np.stack([np.bincount(flat, channel.ravel(), count + 1)[1:] for channel in values]).astype(float)
         one, two, across = (np.concatenate(part) for part in zip(*_sides(labels, gradient), strict=True))
-        edges, borders = _gather(one - 1, two - 1, count, np.ones(len(one)), across)
-        borders = np.concatenate([borders, np.zeros_like(borders)])
+        edges, borders = _gather(one - 1, two - 1, count, np.stack([np.ones(len(one)), across]))
         return cls(np.bincount(flat, minlength=count + 1)[1:].astype(float), sums, edges, borders)
 
     def asked(self, labels: NDArray[np.int32], partings: NDArray[np.float32]) -> RegionGraph:
@@ -96,25 +101,22 @@ class RegionGraph:
             labels: (h, w) int32, 1..n: which region each pixel is part of; 0 is nobody's.
             partings: as of :func:`geoalps.models.affinity_net.partings`.
         """
-        count = len(self.edges)
-        known = np.append(self.edges @ np.array([len(self), 1]), -1)
-        sums = np.zeros((2, count))
-        for one, two, weight, chance in parted_pairs(labels, partings):
-            key = (np.minimum(one, two).astype(np.int64) - 1) * len(self) + np.maximum(one, two) - 1
-            place = np.searchsorted(known[:-1], key)
-            # the ends of far pairs are often of regions that do not meet
-            met = known[place] == key
-            place = place[met]
-            sums[0] += weight * np.bincount(place, minlength=count)
-            sums[1] += weight * np.bincount(place, chance[met], count)
-        return replace(self, borders=np.concatenate([self.borders[:2], sums]))
+        if not len(self.edges):
+            return replace(self, borders=np.zeros((4, 0)))
+        parts = [(*pair, weight * (1 + 1j * chance)) for *pair, weight, chance in parted_pairs(labels, partings)]
+        one, two, told = (np.concatenate(part) for part in zip(*parts, strict=True))
+        where = (np.minimum(one, two) - 1, np.maximum(one, two) - 1)
+        sums = coo_array((told, where), (len(self), len(self))).tocsr()
+        # the ends of far pairs are often of regions that do not meet
+        met = np.asarray(sums[self.edges[:, 0], self.edges[:, 1]])
+        return replace(self, borders=np.concatenate([self.borders[:2], [met.real, met.imag]]))
 
     def merge(self, group: Int, count: int) -> RegionGraph:
         """Regions united by ``group``, (n,) int64 in 0..count-1."""
         sums = np.stack([np.bincount(group, channel, count) for channel in self.sums]).astype(float)
         first, second = group[self.edges[:, 0]], group[self.edges[:, 1]]
         apart = first != second
-        packed = _gather(first[apart], second[apart], count, *self.borders[:, apart])
+        packed = _gather(first[apart], second[apart], count, self.borders[:, apart])
         return RegionGraph(np.bincount(group, self.sizes, count).astype(float), sums, *packed)
 
     def colour_distances(self) -> Float:
@@ -145,12 +147,16 @@ def _sides(
         yield one[side], two[side], np.maximum(gradient[here][side], gradient[there][side])
 
 
-def _gather(one: NDArray[Any], two: NDArray[Any], count: int, *weights: NDArray[Any]) -> tuple[Int, Float]:
-    """(m, 2) unordered pairs, each once and sorted, and (weights, m) the sums of their weights."""
-    key = np.minimum(one, two).astype(np.int64) * count + np.maximum(one, two)
-    unique, where = np.unique(key, return_inverse=True)
-    sums = np.stack([np.bincount(where, weight, len(unique)).astype(float) for weight in weights])
-    return np.stack([unique // max(count, 1), unique % max(count, 1)], 1), sums
+def _gather(one: NDArray[Any], two: NDArray[Any], count: int, weights: NDArray[Any]) -> tuple[Int, Float]:
+    """(m, 2) unordered pairs of 0..count-1, each once and sorted, and (w, m) the sums of their (w, k) weights, w even.
+
+    By compressing a sparse matrix, which sorts by counting; of two weights at a time, as parts of complex numbers.
+    """
+    where = (np.minimum(one, two), np.maximum(one, two))
+    twos = zip(weights[::2], weights[1::2], strict=True)
+    sums = [coo_array((real + 1j * imaginary, where), (count, count)).tocsr() for real, imaginary in twos]
+    pairs = np.stack(sums[0].tocoo().coords, 1).astype(np.int64)
+    return pairs, np.concatenate([[some.data.real, some.data.imag] for some in sums])
 
 
 def eliminate(graph: RegionGraph, smallest: int) -> tuple[RegionGraph, Int]:
@@ -163,7 +169,7 @@ def eliminate(graph: RegionGraph, smallest: int) -> tuple[RegionGraph, Int]:
     total = np.arange(len(graph))
     while len(graph.edges):
         distance = graph.colour_distances() + graph.contrasts / graph.lengths
-        best, _ = _cheapest(graph, distance)
+        best = _cheapest(graph, distance)
         chosen = best[(graph.sizes < smallest) & (best >= 0)]
         if not len(chosen):
             break
@@ -173,16 +179,16 @@ def eliminate(graph: RegionGraph, smallest: int) -> tuple[RegionGraph, Int]:
     return graph, total
 
 
-def _cheapest(graph: RegionGraph, cost: Float) -> tuple[Int, Int]:
-    """(n,) int64 index of every region's cheapest edge, -1 without one; and (m,) int64 the edges' rank by cost."""
-    count = len(cost)
-    order = np.argsort(cost, kind="stable")
-    rank = np.empty(count, np.int64)
-    rank[order] = np.arange(count)
-    lowest = np.full(len(graph), count)
-    np.minimum.at(lowest, graph.edges[:, 0], rank)
-    np.minimum.at(lowest, graph.edges[:, 1], rank)
-    return np.append(order, -1)[lowest], rank
+def _cheapest(graph: RegionGraph, cost: Float) -> Int:
+    """(n,) int64 index of every region's cheapest edge, of edges alike the first; -1 without one."""
+    least, best = np.full(len(graph), np.inf), np.full(len(graph), len(cost))
+    ends = graph.edges.T
+    for end in ends:
+        np.minimum.at(least, end, cost)
+    for end in ends:
+        edge = np.flatnonzero(cost == least[end])
+        np.minimum.at(best, end[edge], edge)
+    return np.where(best < len(cost), best, -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,7 +260,7 @@ def merge_tree(graph: RegionGraph, order: Callable[[RegionGraph], Float] = Regio
 
 def _stars(graph: RegionGraph, cost: Float) -> tuple[Int, Int, Float]:
     """One round of merges: (k,) hubs, (k,) regions that join them, (k,) costs; sorted by hub, then by cost."""
-    best, rank = _cheapest(graph, cost)
+    best = _cheapest(graph, cost)
     one, two = graph.edges.T
     mutual = np.flatnonzero((best[one] == np.arange(len(cost))) & (best[two] == np.arange(len(cost))))
     larger = graph.sizes[one[mutual]] >= graph.sizes[two[mutual]]
@@ -269,7 +275,7 @@ def _stars(graph: RegionGraph, cost: Float) -> tuple[Int, Int, Float]:
     near = cost[edge] <= limit[target]
     hubs, joined = np.concatenate([hub, target[near]]), np.concatenate([leaf, free[near]])
     edges = np.concatenate([mutual, edge[near]])
-    order = np.lexsort((rank[edges], hubs))
+    order = np.lexsort((edges, cost[edges], hubs))
     return hubs[order], joined[order], cost[edges[order]]
 
 

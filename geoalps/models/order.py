@@ -29,9 +29,9 @@ UNASKED, BELIEF = 0.3, 5e-4
 def order_costs(graph: RegionGraph) -> Float:
     """(m,) float64: the module's order across every edge."""
     one, two = graph.sizes[graph.edges[:, 0]], graph.sizes[graph.edges[:, 1]]
-    lengths, contrasts, pairs, parted = graph.borders
+    lengths, (pairs, parted) = graph.lengths, graph.partings
     apart = (parted + BELIEF * UNASKED) / (pairs + BELIEF)
-    colour, border = COLOUR_FLOOR + graph.colour_distances(), EDGE_FLOOR + contrasts / lengths
+    colour, border = COLOUR_FLOOR + graph.colour_distances(), EDGE_FLOOR + graph.contrasts / lengths
     weight = (one * two / (one + two)) ** 0.75
     return np.asarray(weight * np.sqrt(colour / lengths) * border**0.6 * (PARTING_FLOOR + apart))
 

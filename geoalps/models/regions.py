@@ -159,8 +159,8 @@ class RegionSegmenter:
         group = self._chosen(seen, int(valid.sum()))
         labels = np.concatenate([[0], group + 1]).astype(np.int32)[seen.labels]
         graph = seen.graph.merge(group, int(group.max()) + 1)
-        values = describe(labels, graph, seen.colour, seen.slopes)
-        return Segments.from_labels(labels, _scores(labels, graph, seen.gradient)), PooledEmbeddings(values)
+        segments = Segments.from_labels(labels, _scores(labels, graph, seen.gradient))
+        return segments, PooledEmbeddings(describe(labels, segments, graph, seen.colour, seen.slopes))
 
     def tree_of(self, image: Image, valid: Mask, bands: Bands | None = None) -> WindowTree:
         """The merging tree of a window with a valid pixel, before anything is chosen.

@@ -7,6 +7,7 @@ two tiles that see the same ground cut it in the same basins.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -40,21 +41,25 @@ def lab(image: Image) -> Float:
     Returns:
         (3, height, width) float32: L 0..100, a and b about -100..100.
     """
-    return _lab(_LINEAR[image])
+    return _lab(_LINEAR[image[..., channel]] for channel in range(3))
 
 
 def lab_exact(rgb: Float) -> Float:
     """The same of (3, height, width) float32 sRGB, 0..1, which may lie between the levels of 8 bits."""
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    return _lab(np.moveaxis(linear.astype(np.float32), 0, -1))
+    return _lab(linear.astype(np.float32))
 
 
-def _lab(linear: Float) -> Float:
-    """(3, h, w) L*a*b* of (h, w, 3) linear light."""
-    xyz = linear @ _TO_XYZ_N.T
-    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + np.float32(16 / 116))
-    x, y, z = f[..., 0], f[..., 1], f[..., 2]
+def _lab(linear: Iterable[Float]) -> Float:
+    """(3, h, w) L*a*b* of (h, w) linear red, green and blue."""
+    red, green, blue = linear
+    x, y, z = (_cube_root(row[0] * red + row[1] * green + row[2] * blue) for row in _TO_XYZ_N)
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def _cube_root(light: Float) -> Float:
+    """The cube root, and near black the straight line that CIE puts in its place."""
+    return np.where(light > 0.008856, np.cbrt(light), 7.787 * light + np.float32(16 / 116))
 
 
 def fill_invalid(values: NDArray[Number], valid: Mask) -> NDArray[Number]:
@@ -67,15 +72,19 @@ def fill_invalid(values: NDArray[Number], valid: Mask) -> NDArray[Number]:
 
 def gradients(values: Float) -> tuple[Float, Float]:
     """Derivatives of (h, w) values down the rows and along the columns by Sobel's operator, per pixel, float32."""
-    down, along = (np.asarray(ndimage.sobel(values, axis) / 8, np.float32) for axis in (0, 1))
-    return down, along
+    framed = np.pad(values, 1, mode="edge")
+    down, along = framed[2:] - framed[:-2], framed[:, 2:] - framed[:, :-2]
+    return (
+        (down[:, :-2] + 2 * down[:, 1:-1] + down[:, 2:]) / 8,
+        (along[:-2] + 2 * along[1:-1] + along[2:]) / 8,
+    )
 
 
 def basins(height: Float, valid: Mask) -> tuple[NDArray[np.int32], int]:
     """Watershed basins by steepest descent over the 4-neighbourhood.
 
     Args:
-        height: (h, w) float32, usually a gradient magnitude.
+        height: (h, w) float32, 0 or more: usually a gradient magnitude.
         valid: (h, w) bool.
 
     Returns:
@@ -84,15 +93,14 @@ def basins(height: Float, valid: Mask) -> tuple[NDArray[np.int32], int]:
     """
     shape = height.shape
     position = np.arange(height.size, dtype=np.int32).reshape(shape)
-    level = np.where(valid, height, np.inf).astype(np.float32)
-    lowest, target = level.copy(), position.copy()
+    # height and position in one number: a height's bits rise with it, and without the position two equal pixels would
+    # point at each other
+    level = np.where(valid, height, np.inf).astype(np.float32).view(np.uint32).astype(np.uint64)
+    key = (level << 32) | position.astype(np.uint64)
+    lowest = key.copy()
     for here, there in _neighbour_slices():
-        value, where = level[there], position[there]
-        low, to = lowest[here], target[here]
-        # strictly lower in (height, position): without the second key two equal pixels would point at each other
-        better = (value < low) | ((value == low) & (where < to))
-        low[better], to[better] = value[better], where[better]
-    pointer = np.where(valid, target, position).ravel()
+        np.minimum(lowest[here], key[there], out=lowest[here])
+    pointer = np.where(valid, lowest.astype(np.uint32).view(np.int32), position).ravel()
     while True:
         further = pointer[pointer]
         if np.array_equal(further, pointer):

@@ -7,6 +7,7 @@ from skimage.measure import regionprops
 
 from geoalps.models.descriptors import NAMES, describe
 from geoalps.models.hierarchy import RegionGraph
+from geoalps.segments import Segments
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def picture():
 
 def columns(labels, colour, slopes):
     graph = RegionGraph.from_labels(labels, int(labels.max()), colour, np.zeros(labels.shape))
-    values = describe(labels, graph, colour, slopes)
+    values = describe(labels, Segments.from_labels(labels), graph, colour, slopes)
     assert values.shape == (labels.max(), len(NAMES))
     assert values.dtype == np.float32
     return dict(zip(NAMES, values.T, strict=True))
