@@ -2,7 +2,8 @@
 
 python benchmarks/landcover.py --data DATA --oracles ORACLES
 
-Both are cut by the same number of regions a megapixel; mean and deviation of mIoU over six seeds of the clustering.
+Both are cut at the altitude of 300 regions a megapixel of one horizontal cut. A cell is mIoU: mean and deviation over 24
+seeds of the clustering, then that of the seed of least loss, the one that k-means itself holds for the best.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from pathlib import Path
 import numpy as np
 
 import geoalps as ga
+from geoalps.io.store import Store
+from geoalps.labeling.class_model import ClassModel
+from geoalps.labeling.fitting import opened
 
 SCENES = {"mosaics/s2_aber": ["--ignore", "0"], "scenes/detectree_zurich": []}
 """With the truth's values that are no class."""
 METHODS = {"chosen": {}, "one Ward cut": {"choice": "cut", "affinity": False}}
-SEEDS = range(6)
+SEEDS = range(24)
 
 
 def scores(product: Path, truth: Path, oracle: Path, ignored: list[str]) -> tuple[float, float]:
@@ -31,20 +35,35 @@ def scores(product: Path, truth: Path, oracle: Path, ignored: list[str]) -> tupl
     return found["hungarian"]["mIoU"], found["majority"]["mIoU"]
 
 
+def loss(store: Store, model: ClassModel) -> float:
+    """Sum of the squared distances of all objects to their centres."""
+    found = (model.centres.locate(model.normalised(values)) for values in opened([store], None, None))
+    return float(sum((located.distance.astype(float) ** 2).sum() for located in found))
+
+
+def cells(store: Store, k: int, truth: Path, oracle: Path, ignored: list[str], work: Path) -> list[str]:
+    """Of the table: both figures of one k."""
+    found, losses = [], []
+    for seed in SEEDS:
+        model = ga.fit_classes(store, k, seed=seed)
+        product = ga.label(store, model, work / "product", overwrite=True)
+        found.append(scores(product.path, truth, oracle, ignored))
+        losses.append(loss(store, model))
+    best = found[int(np.argmin(losses))]
+    told = zip(np.mean(found, 0), np.std(found, 0), best, strict=True)
+    return [f"{mean:.3f}±{deviation:.3f}, {least:.3f}" for mean, deviation, least in told]
+
+
 def rows(data: Path, oracle: Path, work: Path) -> list[str]:
     """Of the table: scene, k, and both figures of both methods."""
     made = []
     for name, ignored in SCENES.items():
-        cells: dict[int, list[str]] = {8: [], 16: []}
+        told: dict[int, list[str]] = {8: [], 16: []}
         for method, options in METHODS.items():
             store = ga.segment(data / f"{name}.tif", path=work / f"{Path(name).name} {method}", **options)
-            for k, told in cells.items():
-                found = []
-                for seed in SEEDS:
-                    product = ga.label(store, ga.fit_classes(store, k, seed=seed), work / "product", overwrite=True)
-                    found.append(scores(product.path, data / f"{name}_class.tif", oracle, ignored))
-                told += [f"{m:.3f}±{d:.3f}" for m, d in zip(np.mean(found, 0), np.std(found, 0), strict=True)]
-        made += [f"| {Path(name).name} | {k} | {' | '.join(told)} |" for k, told in cells.items()]
+            for k in told:
+                told[k] += cells(store, k, data / f"{name}_class.tif", oracle, ignored, work)
+        made += [f"| {Path(name).name} | {k} | {' | '.join(figures)} |" for k, figures in told.items()]
     return made
 
 

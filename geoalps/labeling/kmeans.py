@@ -26,8 +26,8 @@ Batch = NDArray[np.float32]
 
 COMPARED = 4096
 """Vectors, at least, on which starts are compared with one another."""
-SETTLED = 100
-"""Rounds of Lloyd's algorithm at most for the best start; most need fewer."""
+TRIED, SETTLED = 6, 100
+"""Rounds of Lloyd's algorithm after which starts are compared, and those at most until one settles."""
 
 
 @dataclass(eq=False)
@@ -42,15 +42,15 @@ class OnlineKMeans:
     """Sum over all batches of the squared distance at the time: the online loss."""
 
     @classmethod
-    def seeded(cls, sample: Batch, k: int, seed: int, starts: int = 16, rounds: int = 12) -> OnlineKMeans:
-        """Centres from a sample: the best of several starts after a few rounds of Lloyd's algorithm, then settled.
+    def seeded(cls, sample: Batch, k: int, seed: int, starts: int = 32, settled: int = 8) -> OnlineKMeans:
+        """Centres from a sample: the best of several starts by Lloyd's algorithm.
 
         Args:
             sample: (n, channels) embeddings.
             k: centres wanted.
             seed: of the random numbers.
-            starts: k-means++ starts to choose from, on a part of a large sample.
-            rounds: of Lloyd's algorithm for each.
+            starts: k-means++ starts, compared after a few rounds, on a part of a large sample.
+            settled: the best of them, compared when they have settled. The best one settles on the whole sample.
 
         Raises:
             OptionError: fewer distinct vectors in the sample than centres wanted.
@@ -67,10 +67,12 @@ class OnlineKMeans:
         part = np.random.default_rng(seed).permutation(x)[: max(COMPARED, 32 * k)]
         if len(part) < len(x) and len(np.unique(part, axis=0)) < k:
             part = x
-        tried = [
-            _refined(part, _plus_plus(part, k, np.random.default_rng([seed, start])), rounds) for start in range(starts)
-        ]
-        return cls(_refined(x, min(tried, key=lambda result: result[0])[1], SETTLED)[1], np.zeros(k))
+        first = (_plus_plus(part, k, np.random.default_rng([seed, start])) for start in range(starts))
+        tried = sorted((_refined(part, centres, TRIED) for centres in first), key=lambda result: result[0])
+        _, best = min(
+            (_refined(part, centres, SETTLED) for _, centres in tried[:settled]), key=lambda result: result[0]
+        )
+        return cls(_refined(x, best, SETTLED)[1], np.zeros(k))
 
     def partial_fit(self, batch: Batch) -> None:
         """Learn from (n, channels) embeddings by the module's formula."""
