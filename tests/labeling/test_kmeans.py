@@ -9,7 +9,7 @@ from sklearn.metrics import adjusted_rand_score
 from geoalps.errors import OptionError
 from geoalps.labeling.centres import Centres
 from geoalps.labeling.class_model import ClassModel, entries
-from geoalps.labeling.kmeans import OnlineKMeans, _distances, assign, group_sums
+from geoalps.labeling.kmeans import COMPARED, OnlineKMeans, _distances, assign, group_sums
 from geoalps.labeling.normalisation import Normalisation
 
 A = np.array([[1, 0], [3, 0], [9, 0]], np.float32)
@@ -48,6 +48,23 @@ def test_as_good_as_full_k_means(k):
     full = KMeans(k, n_init=10, random_state=0).fit(x)
     assert ((x - learner.centres[found]) ** 2).sum() < 1.01 * full.inertia_
     assert adjusted_rand_score(truth, found) > 0.97
+
+
+def test_seeds_end_near_the_best_of_many_tries_where_kinds_run_into_one_another():
+    rng = np.random.default_rng(5)
+    kinds = rng.normal(size=(9, 6))[rng.integers(9, size=1500)]
+    x = (kinds + rng.standard_t(3, (1500, 6)) * rng.uniform(0.3, 2, 6)).astype(np.float32)
+    best = KMeans(10, n_init=20, random_state=0).fit(x).inertia_
+    for seed in range(4):
+        learner = OnlineKMeans.seeded(x, 10, seed)
+        assert _distances(x.astype(float), learner.centres).min(1).sum() < 1.004 * best
+
+
+def test_rare_vectors_of_a_large_sample_are_seeds_where_k_asks_for_every_one():
+    x = np.zeros((3 * COMPARED, 2), np.float32)
+    x[:6] = np.arange(12).reshape(6, 2) + 1
+    learner = OnlineKMeans.seeded(x, 7, seed=0)
+    assert {tuple(centre) for centre in learner.centres} == {tuple(row) for row in np.unique(x, axis=0)}
 
 
 def test_the_same_seed_gives_the_same_bits_and_the_sample_any_order():
