@@ -98,7 +98,8 @@ class Lines:
 def seam_rows(data: Path, oracles: Path, work: Path, made: Path | None) -> tuple[list[str], list[str]]:
     """Borders on tile lines, of the objects and classes of both small tilings; and borders where windows end.
 
-    Beside the tiled objects are those of the same scene in one tile, on the same lines.
+    Beside the tiled objects are those of the same scene in one tile, on the same lines; beside their classes the same
+    classes of the untiled objects.
     """
     on, ends = [], []
     scenes = [(Path(name).name, data / f"{name}.tif") for name in SEAM_SCENES] + ([(made.stem, made)] if made else [])
@@ -106,18 +107,17 @@ def seam_rows(data: Path, oracles: Path, work: Path, made: Path | None) -> tuple
         whole = work / f"{stem}-whole"
         ga.tile_label(scene, whole, tile_size=max(ga.open_scene(scene).shape), margin=0, overwrite=True)
         for size, margin in TILINGS[:2]:
-            objects, labels = (work / f"{stem}-{size}" / f"{name}.tif" for name in ("objects", "labels"))
+            tiled, alike = work / f"{stem}-{size}", work / f"{stem}-{size}-whole"
+            ga.label(ga.Store.open(whole / "work"), ga.ClassModel.load(tiled), alike)
             cells = []
-            untiled = Lines.judged(oracles, whole / "objects.tif", size, 0, scene)
-            for raster in (objects, labels):
-                found = Lines.judged(oracles, raster, size, 0, scene)
+            for name in ("objects.tif", "labels.tif"):
+                found, untiled = (Lines.judged(oracles, made_so / name, size, 0, scene) for made_so in (tiled, alike))
                 passed = "yes" if not found.seam else "as untiled" if untiled.seam else "**no**"
-                cells += [found.text, found.cut, passed]
-                cells += [untiled.text, untiled.cut] if raster == objects else []
+                cells += [found.text, found.cut, passed, untiled.text, untiled.cut]
             on.append(f"| {stem} | {size}/{margin} | {' | '.join(cells)} |")
             cells = []
             for origin in (margin, size - margin):
-                for raster in (objects, whole / "objects.tif"):
+                for raster in (tiled / "objects.tif", whole / "objects.tif"):
                     found = Lines.judged(oracles, raster, size, origin, scene)
                     cells += [found.text, found.cut]
             ends.append(f"| {stem} | {size}/{margin} | {' | '.join(cells)} |")
