@@ -111,7 +111,7 @@ def seam_rows(data: Path, oracles: Path, work: Path, made: Path | None) -> tuple
             ga.label(ga.Store.open(whole / "work"), ga.ClassModel.load(tiled), alike)
             cells = []
             for name in ("objects.tif", "labels.tif"):
-                found, untiled = (Lines.judged(oracles, made_so / name, size, 0, scene) for made_so in (tiled, alike))
+                found, untiled = (Lines.judged(oracles, product / name, size, 0, scene) for product in (tiled, alike))
                 passed = "yes" if not found.seam else "as untiled" if untiled.seam else "**no**"
                 cells += [found.text, found.cut, passed, untiled.text, untiled.cut]
             on.append(f"| {stem} | {size}/{margin} | {' | '.join(cells)} |")

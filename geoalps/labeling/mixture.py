@@ -120,7 +120,8 @@ class DPMixture:
         if k < 2:
             return np.zeros(len(x), np.int64)
         wide = x.astype(np.float32)
-        return assign(wide, OnlineKMeans.seeded(wide, min(k, len(np.unique(wide, axis=0))), seed, 2, 1).centres)[0]
+        k = min(k, len(np.unique(wide, axis=0)))  # what differs as float64 may not as float32
+        return assign(wide, OnlineKMeans.seeded(wide, k, seed, starts=2, settled=1).centres)[0]
 
     def _moved(self, x: Float, start: Int, rng: np.random.Generator) -> Clusters:
         """Clusters after splits and merges, from a start, until nothing more is accepted."""

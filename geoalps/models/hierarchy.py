@@ -67,7 +67,7 @@ class RegionGraph:
         return np.asarray(self.borders[1])
 
     @property
-    def partings(self) -> Float:
+    def answers(self) -> Float:
         """(2, m) float64: weight of the pairs that a network was asked about, and the sum of their chances."""
         return np.asarray(self.borders[2:]) if len(self.borders) > 2 else np.zeros_like(self.borders)
 

@@ -29,7 +29,7 @@ UNASKED, BELIEF = 0.3, 5e-4
 def order_costs(graph: RegionGraph) -> Float:
     """(m,) float64: the module's order across every edge."""
     one, two = graph.sizes[graph.edges[:, 0]], graph.sizes[graph.edges[:, 1]]
-    lengths, (pairs, parted) = graph.lengths, graph.partings
+    lengths, (pairs, parted) = graph.lengths, graph.answers
     apart = (parted + BELIEF * UNASKED) / (pairs + BELIEF)
     colour, border = COLOUR_FLOOR + graph.colour_distances(), EDGE_FLOOR + graph.contrasts / lengths
     weight = (one * two / (one + two)) ** 0.75

@@ -116,7 +116,7 @@ class RegionSegmenter:
             CheckpointError: a file of the weights is missing.
         """
         models = {name: _digest(self.weights, name) for name in self._files}
-        return {"name": "regions", "revision": 4, "options": asdict(self), "models": models, "embedding": list(NAMES)}
+        return {"name": "regions", "revision": 3, "options": asdict(self), "models": models, "embedding": list(NAMES)}
 
     @property
     def multiband(self) -> bool:
